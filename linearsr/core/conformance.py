@@ -1,0 +1,74 @@
+"""The report that every room's `check_*` fills: one finding per law, with the numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One law and what became of it. status: "passed", "failed" or "skipped"; detail: the numbers or the reason."""
+
+    law: str
+    status: str
+    detail: str = ""
+
+
+class LawSkipped(Exception):
+    """Raised by a law that does not apply to this component, with the reason."""
+
+
+@dataclass
+class ConformanceReport:
+    """Filled law by law; a law that fails does not keep the others from being tried."""
+
+    subject: str
+    findings: list[Finding] = field(default_factory=list)
+
+    def hold(self, law: str, test: Callable[[], Any]) -> None:
+        """Runs `test`. It fails by raising; what it returns, if anything, becomes the detail."""
+        try:
+            self.findings.append(Finding(law, "passed", str(test() or "")))
+        except LawSkipped as reason:
+            self.findings.append(Finding(law, "skipped", str(reason)))
+        except Exception as error:  # a plugin may fail in any way; the report is where that is said
+            self.findings.append(Finding(law, "failed", f"{type(error).__name__}: {error}"))
+
+    @property
+    def failed(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.status == "failed"]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.findings) and not self.failed
+
+    def require(self) -> ConformanceReport:
+        """Raises AssertionError that lists every law broken; returns itself otherwise."""
+        if not self.passed:
+            raise AssertionError(str(self))
+        return self
+
+    def to_json(self) -> str:
+        return json.dumps({"subject": self.subject, "findings": [asdict(f) for f in self.findings]}, indent=2)
+
+    def __str__(self) -> str:
+        marks = {"passed": "ok  ", "failed": "FAIL", "skipped": "--  "}
+        lines = [f"  {marks[f.status]} {f.law}" + (f": {f.detail}" if f.detail else "") for f in self.findings]
+        verdict = f"{len(self.failed)} of {len(self.findings)} laws broken" if self.failed else "conforms"
+        return "\n".join([f"{self.subject}: {verdict}", *lines])
+
+
+def close(name: str, got: Any, want: Any, tolerance: float) -> str:
+    """Relative to the largest magnitude of `want`; raises AssertionError with both numbers, returns the figure."""
+    got64, want64 = got.double(), want.double()
+    if got64.shape != want64.shape:
+        raise AssertionError(f"{name} is {list(got.shape)}, wanted {list(want.shape)}")
+    scale = want64.abs().max().item() if want64.numel() else 0.0
+    worst = (got64 - want64).abs().max().item() if want64.numel() else 0.0
+    ratio = worst / scale if scale > 0 else worst
+    if not ratio <= tolerance:
+        raise AssertionError(f"{name} differs by {ratio:.2e} of its largest value, allowed {tolerance:.0e}")
+    return f"{name} {ratio:.1e} ≤ {tolerance:.0e}"

@@ -1,0 +1,170 @@
+"""What each kind of component must do. A third party's class needs these methods, never these imports.
+
+B pictures, N tokens, C/D widths, (h, w) latent grid, K experts. t is float32 or float64 [B], 0 clean and 1 noise, in the
+path's shifted time; it is never cast to a 16-bit type. `image_01` is in 0..1, `image_pm1` in −1..1.
+The checks that hold a class to its protocol are `check_*` in each room's conformance.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from linearsr.core.structures import GuidanceTokens
+
+    Velocity = Callable[[Tensor, Tensor], Tensor]
+    """velocity(z [B, C, h, w], t [B]) -> v [B, C, h, w]"""
+
+
+@runtime_checkable
+class Attention(Protocol):
+    """Token mixing, built as `cls(dim, num_heads, **options)`.
+
+    linear:                  cost grows linearly with N
+    permutation_equivariant: the order of the tokens does not matter (and so `grid` does not)
+    additive:                `state(x, grid)`, `+` on states and `apply(x, state, grid)` exist, with `halo` in tokens
+    """
+
+    linear: bool
+    permutation_equivariant: bool
+    additive: bool
+
+    def __call__(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """x [B, N, C] with N = grid[0]·grid[1], row by row -> [B, N, C]."""
+        ...
+
+
+@runtime_checkable
+class FeedForward(Protocol):
+    """Built as `cls(dim, **options)`."""
+
+    def __call__(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """x [B, N, C] -> [B, N, C]."""
+        ...
+
+
+@runtime_checkable
+class Stem(Protocol):
+    """LR picture to features on the latent grid, built as `cls(stride, **options)`; `out_channels` says how many."""
+
+    out_channels: int
+
+    def __call__(self, lr_pm1: Tensor) -> Tensor:
+        """[B, 3, h·stride, w·stride] -> [B, out_channels, h, w]."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """Built as `cls(latent_channels, upscale, latent_factor, guidance_width, **options)`; each is passed if accepted."""
+
+    def __call__(
+        self, z_t: Tensor, t: Tensor, lr: Tensor | None, guidance: GuidanceTokens | None, *, prepared: Any = None
+    ) -> Tensor:
+        """z_t [B, C, h, w], t [B], lr [B, 3, H, W] in −1..1 -> velocity (or F, see Preconditioner) [B, C, h, w]."""
+        ...
+
+    def prepare(self, lr: Tensor | None, guidance: GuidanceTokens | None, times: Tensor | None = None) -> Any:
+        """What does not change over the steps. Immutable. With `prepared=`, pass lr = guidance = None."""
+        ...
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Which expert serves which time. Total and deterministic."""
+
+    boundaries: tuple[float, ...]
+    depends_on_time_only: bool
+
+    def route(self, t: Tensor, features: Tensor | None = None) -> Tensor:
+        """t [B] in 0..1 -> int64 [B] in 0..K−1; expert k serves boundaries[k−1] ≤ t < boundaries[k]."""
+        ...
+
+
+@runtime_checkable
+class Guidance(Protocol):
+    """width: D of the tokens; source: "lr" or "hr", what it looks at in training; cacheable: same picture, same tokens."""
+
+    width: int
+    source: str
+    cacheable: bool
+
+    def __call__(self, image_01: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens:
+        """[B, 3, H, W] -> tokens [B, L, D] with mask [B, L]."""
+        ...
+
+    def null(self, batch: int) -> GuidanceTokens:
+        """What an unguided picture gets: tokens [B, 1, D], mask True."""
+        ...
+
+
+@runtime_checkable
+class Path(Protocol):
+    """Between data z0 (t = 0) and noise z1 (t = 1)."""
+
+    def interpolate(self, z0: Tensor, z1: Tensor, t: Tensor) -> Tensor: ...
+
+    def target(self, z0: Tensor, z1: Tensor) -> Tensor: ...
+
+    def log_snr(self, t: Tensor) -> Tensor: ...
+
+    def t_from_log_snr(self, log_snr: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class TimeSampler(Protocol):
+    """Times for training."""
+
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, *, interval: tuple[float, float] = (0.0, 1.0)
+    ) -> Tensor:
+        """float64 [n] in (0, 1] and inside the interval; a restricted draw is the conditional distribution."""
+        ...
+
+
+@runtime_checkable
+class TimeGrid(Protocol):
+    """Times for sampling."""
+
+    def times(self, num_steps: int) -> Tensor:
+        """float64 [num_steps + 1], strictly descending from 1 to 0."""
+        ...
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """A pure loop; keeps no state between calls."""
+
+    def solve(self, velocity: Velocity, z1: Tensor, times: Tensor) -> Tensor:
+        """z1 [B, C, h, w] at times[0] -> z at times[-1]."""
+        ...
+
+
+@runtime_checkable
+class Preconditioner(Protocol):
+    """v = c_skip·z_t + c_out·F(c_in·z_t, t, …)."""
+
+    def scales(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """t [B] -> (c_in, c_skip, c_out), each [B] in t's dtype."""
+        ...
+
+
+@runtime_checkable
+class Autoencoder(Protocol):
+    """factor: picture pixels per latent pixel and side; channels: of the latent. Scale and shift are inside."""
+
+    factor: int
+    channels: int
+    needs_lr: bool
+
+    def encode(self, image_pm1: Tensor, lr_pm1: Tensor | None = None) -> Tensor:
+        """[B, 3, H, W] -> [B, channels, H/factor, W/factor], about unit variance."""
+        ...
+
+    def decode(self, z: Tensor, lr_pm1: Tensor | None = None) -> Tensor:
+        """[B, channels, h, w] -> [B, 3, h·factor, w·factor], not clamped."""
+        ...

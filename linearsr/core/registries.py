@@ -1,0 +1,58 @@
+"""Every extension point of linearsr: name, homes, entry-point group, config keys, protocol.
+
+The second half are children of mmengine's roots, so that mmengine's Runner finds our components and plugins too.
+"""
+
+from mmengine.registry import root
+
+from linearsr.core import protocols
+from linearsr.core.registry import Registry
+
+
+def _ours(name: str, group: str, homes: list[str], keys: list[str], protocol: type) -> Registry:
+    return Registry(name, homes=[f"linearsr.{home}" for home in homes], group=f"linearsr.{group}", keys=keys, protocol=protocol)
+
+
+def _child(parent: str, group: str, homes: list[str], keys: list[str]) -> Registry:
+    registry = getattr(root, parent)
+    return Registry(
+        registry.name, homes=[f"linearsr.{home}" for home in homes], group=f"linearsr.{group}", keys=keys, parent=registry
+    )
+
+
+ATTENTION = _ours("attention", "attention", ["attention"], ["attention"], protocols.Attention)
+ROUTERS = _ours("router", "routers", ["experts"], ["router"], protocols.Router)
+DENOISERS = _ours("denoiser", "denoisers", ["core.backbones", "experts"], ["denoiser", "expert"], protocols.Denoiser)
+FEED_FORWARDS = _ours("feed-forward", "feed_forwards", ["core.backbones"], ["feed_forward"], protocols.FeedForward)
+STEMS = _ours("LR stem", "stems", ["core.backbones"], ["lr_stem"], protocols.Stem)
+GUIDANCE = _ours("guidance", "guidance", ["guidance"], ["guidance"], protocols.Guidance)
+PATHS = _ours("path", "paths", ["schedules"], ["path"], protocols.Path)
+TIME_SAMPLERS = _ours("time sampler", "time_samplers", ["schedules"], ["time_sampler"], protocols.TimeSampler)
+TIME_GRIDS = _ours("time grid", "time_grids", ["schedules"], ["time_grid"], protocols.TimeGrid)
+SOLVERS = _ours("solver", "solvers", ["schedules"], ["solver"], protocols.Solver)
+PRECONDITIONERS = _ours("preconditioner", "preconditioners", ["schedules"], ["preconditioner"], protocols.Preconditioner)
+AUTOENCODERS = _ours("autoencoder", "autoencoders", ["core.autoencoders"], ["autoencoder"], protocols.Autoencoder)
+
+MODELS = _child("MODELS", "models", ["core.models"], ["model", "data_preprocessor"])
+DATASETS = _child("DATASETS", "datasets", ["core.data"], ["dataset", "datasets"])
+TRANSFORMS = _child("TRANSFORMS", "transforms", ["core.data"], ["pipeline", "transforms"])
+DATA_SAMPLERS = _child("DATA_SAMPLERS", "data_samplers", ["core.data"], ["sampler", "batch_sampler"])
+FUNCTIONS = _child("FUNCTIONS", "functions", ["core.data"], ["collate_fn"])
+METRICS = _child("METRICS", "metrics", ["core.evaluation"], ["val_evaluator", "test_evaluator", "metrics"])
+LOOPS = _child("LOOPS", "loops", ["core.engine"], ["train_cfg", "val_cfg", "test_cfg"])
+HOOKS = _child("HOOKS", "hooks", ["core.engine"], ["default_hooks", "custom_hooks"])
+LOG_PROCESSORS = _child("LOG_PROCESSORS", "log_processors", ["core.engine"], ["log_processor"])
+VISUALIZERS = _child("VISUALIZERS", "visualizers", ["core.engine"], ["visualizer"])
+VISBACKENDS = _child("VISBACKENDS", "vis_backends", ["core.engine"], ["vis_backends"])
+MODEL_WRAPPERS = _child("MODEL_WRAPPERS", "model_wrappers", ["core.engine"], ["model_wrapper_cfg"])
+OPTIMIZERS = _child("OPTIMIZERS", "optimizers", ["core.engine"], ["optimizer"])
+OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "optim_wrappers", ["core.engine"], ["optim_wrapper"])
+PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "param_schedulers", ["core.engine"], ["param_scheduler"])
+
+ALL: tuple[Registry, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Registry))
+"""In the order of this page."""
+
+BY_KEY: dict[str, Registry] = {key: registry for registry in ALL for key in registry.keys}
+"""Config key -> the registry that a dict under that key belongs to."""
+
+__all__ = ["ALL", "BY_KEY", *(name for name, value in list(globals().items()) if isinstance(value, Registry) and name.isupper())]

@@ -1,0 +1,65 @@
+"""Values that travel between rooms. Frozen: whoever wants another value makes another object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from linearsr.core.errors import ShapeError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SRBatch:
+    """A batch of pictures on one device.
+
+    lr:    low resolution, float [B, 3, h, w] in 0..1
+    hr:    high resolution, float [B, 3, s·h, s·w] in 0..1, or None where there is no ground truth
+    seeds: one per picture, int64 on the CPU; all noise that a picture gets is drawn from its own seed
+    """
+
+    lr: Tensor
+    seeds: tuple[int, ...]
+    hr: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.lr.ndim != 4 or self.lr.shape[1] != 3 or min(self.lr.shape[-2:]) < 1:
+            raise ShapeError(f"lr is {list(self.lr.shape)}; wanted [B, 3, h, w] with h, w ≥ 1")
+        if len(self.seeds) != len(self.lr):
+            raise ShapeError(f"{len(self.seeds)} seeds for a batch of {len(self.lr)} pictures; wanted one each")
+        if self.hr is not None and (self.hr.shape[:2] != self.lr.shape[:2]):
+            raise ShapeError(f"hr is {list(self.hr.shape)} and lr {list(self.lr.shape)}; batch and channels must agree")
+
+    def to(self, device: torch.device | str) -> SRBatch:
+        return replace(self, lr=self.lr.to(device), hr=None if self.hr is None else self.hr.to(device))
+
+
+@dataclass(frozen=True)
+class GuidanceTokens:
+    """What is in the picture, as tokens for cross-attention.
+
+    tokens: [B, L, D], any float dtype
+    mask:   bool [B, L], True where a token counts; a picture whose row is all False gets exactly 0 from cross-attention
+    """
+
+    tokens: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        if self.tokens.ndim != 3 or self.mask.shape != self.tokens.shape[:2]:
+            raise ShapeError(
+                f"guidance tokens are {list(self.tokens.shape)} with a mask of {list(self.mask.shape)}; "
+                "wanted [B, L, D] and [B, L]"
+            )
+        if str(self.mask.dtype) != "torch.bool":
+            raise ShapeError(f"the guidance mask is {self.mask.dtype}; wanted torch.bool, True where a token counts")
+
+    @property
+    def width(self) -> int:
+        return self.tokens.shape[-1]
+
+    def to(self, device: torch.device | str) -> GuidanceTokens:
+        return GuidanceTokens(self.tokens.to(device), self.mask.to(device))
