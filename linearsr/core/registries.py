@@ -47,6 +47,9 @@ VISBACKENDS = _child("VISBACKENDS", "vis_backends", ["core.engine"], ["vis_backe
 MODEL_WRAPPERS = _child("MODEL_WRAPPERS", "model_wrappers", ["core.engine"], ["model_wrapper_cfg"])
 OPTIMIZERS = _child("OPTIMIZERS", "optimizers", ["core.engine"], ["optimizer"])
 OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "optim_wrappers", ["core.engine"], ["optim_wrapper"])
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    "OPTIM_WRAPPER_CONSTRUCTORS", "optim_wrapper_constructors", ["core.engine"], ["optim_wrapper_constructor"]
+)
 PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "param_schedulers", ["core.engine"], ["param_scheduler"])
 
 ALL: tuple[Registry, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Registry))

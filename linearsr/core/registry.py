@@ -66,7 +66,7 @@ class Registry(mmengine.registry.Registry):
         component = self.get(key)
         if component is None:
             known = self.names()
-            raise UnknownComponentError(f"no {self.name} named {key!r}{nearest(key, known)}. Known: {', '.join(known) or 'none'}")
+            raise UnknownComponentError(f"no {self.name} named {key!r}{nearest(key, known) or '.'} Known: {', '.join(known) or 'none'}")
         return component
 
     def build(self, cfg: Mapping[str, Any], **offered: Any) -> Any:

@@ -49,7 +49,7 @@ def refuse_unknown_keys(component: Callable[..., Any], given: Iterable[str], whe
     for key in given:
         if not (keys.open or key in known):
             name = getattr(component, "__name__", str(component))
-            raise ConfigError(f"{where}: {name} has no key {key!r}{nearest(key, known)}; its keys: {', '.join(known) or 'none'}")
+            raise ConfigError(f"{where}: {name} has no key {key!r}{nearest(key, known) or '.'} Its keys: {', '.join(known) or 'none'}")
 
 
 def merge_offer(component: Callable[..., Any], given: Mapping[str, Any], offered: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from linearsr.core.errors import ShapeError
@@ -32,9 +32,6 @@ class SRBatch:
             raise ShapeError(f"{len(self.seeds)} seeds for a batch of {len(self.lr)} pictures; wanted one each")
         if self.hr is not None and (self.hr.shape[:2] != self.lr.shape[:2]):
             raise ShapeError(f"hr is {list(self.hr.shape)} and lr {list(self.lr.shape)}; batch and channels must agree")
-
-    def to(self, device: torch.device | str) -> SRBatch:
-        return replace(self, lr=self.lr.to(device), hr=None if self.hr is None else self.hr.to(device))
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,5 @@
-""""""
+"""Between pictures and latents."""
+
+from linearsr.core.autoencoders.pixel_shuffle import PixelShuffle, ResidualPixelShuffle
+
+__all__ = ["PixelShuffle", "ResidualPixelShuffle"]

@@ -1,1 +1,29 @@
-""""""
+"""Pictures from files to batches."""
+
+from linearsr.core.data.bundled_photos import BundledPhotos
+from linearsr.core.data.collate import collate_pictures
+from linearsr.core.data.datasets import HRFolder, JoinedDatasets, LRFolder, PairedFolders, PictureDataset
+from linearsr.core.data.degradations import degrade_bicubic
+from linearsr.core.data.images import list_images, read_image, write_image
+from linearsr.core.data.samplers import DrawSampler
+from linearsr.core.data.transforms import BicubicDegradation, CropToMultiple, LoadPictures, RandomCrop, RandomFlipRotate
+
+__all__ = [
+    "BicubicDegradation",
+    "BundledPhotos",
+    "CropToMultiple",
+    "DrawSampler",
+    "HRFolder",
+    "JoinedDatasets",
+    "LRFolder",
+    "LoadPictures",
+    "PairedFolders",
+    "PictureDataset",
+    "RandomCrop",
+    "RandomFlipRotate",
+    "collate_pictures",
+    "degrade_bicubic",
+    "list_images",
+    "read_image",
+    "write_image",
+]

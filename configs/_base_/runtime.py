@@ -1,0 +1,23 @@
+"""What every experiment shares: loops by iterations, checkpoints, logs, seed."""
+
+default_scope = "linearsr"
+randomness = dict(seed=0)
+env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0), dist_cfg=dict(backend="nccl"))
+log_processor = dict(by_epoch=False, window_size=50)
+visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])
+default_hooks = dict(
+    runtime_info=dict(type="RuntimeInfoHook"),
+    timer=dict(type="IterTimerHook"),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
+)
+custom_hooks = [
+    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01),
+    dict(type="FiniteLossHook"),
+    dict(type="PlainCheckpointHook"),
+    dict(type="ProgressHook"),
+]
+val_cfg = dict(type="RestoreValLoop", num_steps=[1])
+test_cfg = dict(type="RestoreTestLoop", num_steps=[1, 4])

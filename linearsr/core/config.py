@@ -1,0 +1,149 @@
+"""Load a Python config: `_base_` files, overrides, and the key check, in that order.
+
+Text configs only (`type="Name"`), so that every type passes a registry: plugins, typo hints and key checks work everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from linearsr.core.errors import ConfigError, LinearSRError
+from linearsr.core.key_check import Path, builder_keys, check_config, component_of, dotted, typed_nodes
+from linearsr.core.signatures import accepted_keys
+
+
+class OverrideNote(UserWarning):
+    """An override changed a `type`, and keys of the old type that the new one lacks were dropped."""
+
+
+def load_config(path: str | FilePath, options: Sequence[str] | Mapping[str, Any] = ()) -> Config:
+    """The merged, checked config.
+
+    path: a Python file. options: `["a.b=1", …]` as on the command line, or {"a.b": 1}.
+    Names that begin with an underscore are the file's own helpers and are dropped.
+    Raises ConfigError, UnknownComponentError or PluginLoadError; the message names the file or the option.
+    """
+    file = FilePath(path)
+    chosen = parse_options(options)
+    cfg = _load_merged(file)
+    if chosen:
+        before = Config(cfg.to_dict())
+        try:
+            cfg.merge_from_dict(dict(chosen))
+        except (KeyError, TypeError, IndexError, AssertionError) as error:
+            raise ConfigError(f"--cfg-options {' '.join(chosen)} does not fit the config: {error}") from error
+        _drop_stale_keys(before, cfg, "--cfg-options", explicit=tuple(chosen))
+    _strip(cfg)
+    bases = _base_chain(file)
+
+    def origin(at: Path) -> str:
+        name = dotted(at)
+        for option in chosen:
+            if option == name or option.startswith(f"{name}.") or name.startswith(f"{option}."):
+                return f"--cfg-options {option}"
+        return str(_written_in(at, file, bases))
+
+    check_config(cfg, origin)
+    return cfg
+
+
+def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """`["a.b=[1,2]"]` -> {"a.b": [1, 2]}, values read as mmengine reads them."""
+    if isinstance(options, Mapping):
+        return dict(options)
+    parsed: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--cfg-options takes key=value, got {option!r}")
+        parsed[key] = DictAction._parse_iterable(value)
+    return parsed
+
+
+def config_hash(cfg: Config) -> str:
+    """SHA-256 of the resolved config without its work_dir: the same experiment has the same hash in any folder."""
+    plain = {key: value for key, value in cfg.to_dict().items() if key != "work_dir"}
+    return hashlib.sha256(Config(plain).pretty_text.encode()).hexdigest()
+
+
+def _load_merged(file: FilePath) -> Config:
+    if not file.is_file():
+        raise ConfigError(f"there is no config file {file}")
+    try:
+        cfg = Config.fromfile(str(file), lazy_import=False)
+    except LinearSRError:
+        raise
+    except Exception as error:  # a config is a program: it can fail in any way
+        raise ConfigError(f"{file} does not load: {type(error).__name__}: {error}") from error
+    for base in _bases(file):
+        _drop_stale_keys(_load_merged(base), cfg, str(file))
+    return cfg
+
+
+def _bases(file: FilePath) -> list[FilePath]:
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Assign) and any(getattr(target, "id", "") == "_base_" for target in statement.targets):
+            named = ast.literal_eval(statement.value)
+            names = [named] if isinstance(named, str) else named
+            return [(file.parent / name).resolve() for name in names if "::" not in name]
+    return []
+
+
+def _base_chain(file: FilePath) -> dict[FilePath, Config]:
+    """Every base file, near ones first, with what it says after its own bases are merged in."""
+    chain: dict[FilePath, Config] = {}
+    for base in _bases(file):
+        chain[base] = Config.fromfile(str(base), lazy_import=False)
+        chain |= _base_chain(base)
+    return chain
+
+
+def _written_in(at: Path, file: FilePath, bases: Mapping[FilePath, Config]) -> FilePath:
+    """The file deepest in the chain of bases that has this key; the config itself if no base has it."""
+    holders = [base for base, cfg in bases.items() if _has(cfg, at)]
+    return holders[-1] if holders else file
+
+
+def _has(node: Any, at: Path) -> bool:
+    for part in at:
+        if isinstance(node, Mapping) and part in node:
+            node = node[part]
+        elif isinstance(node, list | tuple) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            return False
+    return True
+
+
+def _drop_stale_keys(before: Config, after: Config, by: str, explicit: Sequence[str] = ()) -> None:
+    """Where a `type` changed, drops the keys that came with the old type and that the new one does not take."""
+    old = {path: node for path, node, _ in typed_nodes(before)}
+    for path, node, registry in list(typed_nodes(after)):
+        if path not in old or old[path].get("type") == node.get("type"):
+            continue
+        keys = accepted_keys(component_of(path, node, registry))
+        stale = [
+            key
+            for key, value in old[path].items()
+            if key != "type" and node.get(key) == value and not keys.accepts(key) and key not in builder_keys(path)
+            and dotted((*path, key)) not in explicit
+        ]
+        for key in stale:
+            del node[key]
+        if stale:
+            names = ", ".join(stale)
+            warnings.warn(f"{by}: {dotted(path)} is now {node['type']}; dropped {names} of {old[path].get('type')}", OverrideNote, 4)
+
+
+def _strip(cfg: Config) -> None:
+    for key in [key for key in cfg if key.startswith("_")]:
+        cfg.pop(key)
+    for _, node, _ in list(typed_nodes(cfg)):
+        node.pop("_delete_", None)  # type: ignore[attr-defined]

@@ -1,0 +1,113 @@
+"""Datasets: lists of picture files and a pipeline of transforms over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import ConcatDataset, Dataset
+
+from linearsr.core.data.images import list_images
+from linearsr.core.errors import ConfigError, DataError
+from linearsr.core.registries import DATASETS, TRANSFORMS
+
+Sample = dict[str, Any]
+"""name, dataset: str; hr, lr: Tensor [3, H, W] in 0..1 once loaded; seed: int, where the sampler gives one."""
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """One picture: its name and its files. hr is None without ground truth, lr is None where it is to be made."""
+
+    name: str
+    hr: Path | None = None
+    lr: Path | None = None
+
+
+class PictureDataset(Dataset[Sample]):
+    """pictures -> pipeline -> samples. name: what a result row calls this dataset."""
+
+    metainfo: dict[str, Any] = {}  # noqa: RUF012  (mmengine reads it; never written)
+
+    def __init__(self, pictures: Sequence[PictureFiles], pipeline: Sequence[dict[str, Any]], name: str):
+        self.pictures = list(pictures)
+        self.transforms = [TRANSFORMS.build(step) for step in pipeline]
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        files = self.pictures[index]
+        sample: Sample = {"name": files.name, "dataset": self.name, "hr_path": files.hr, "lr_path": files.lr}
+        if (seed := getattr(index, "seed", None)) is not None:
+            sample["seed"] = seed
+        for transform in self.transforms:
+            sample = transform(sample)
+        return sample
+
+
+@DATASETS.register_module()
+class HRFolder(PictureDataset):
+    """High-resolution pictures; the pipeline makes their LR.
+
+    root: a folder, or several; searched with their subfolders.
+    """
+
+    def __init__(self, root: str | Sequence[str], pipeline: Sequence[dict[str, Any]], name: str | None = None):
+        roots = [Path(folder) for folder in ([root] if isinstance(root, str) else root)]
+        if not roots:
+            raise ConfigError("HRFolder has no root; set root to a folder or a list of folders")
+        pictures = [PictureFiles(path.stem, hr=path) for folder in roots for path in list_images(folder, recursive=True)]
+        super().__init__(pictures, pipeline, name or roots[0].name)
+
+
+@DATASETS.register_module()
+class PairedFolders(PictureDataset):
+    """HR and LR pictures, paired by file name without its format.
+
+    hr_suffix, lr_suffix: cut off the end of the names before they are compared: "_HR" and "_LR" pair img_HR.png with img_LR.png.
+    Raises DataError that lists what has no partner.
+    """
+
+    def __init__(
+        self,
+        hr_root: str,
+        lr_root: str,
+        pipeline: Sequence[dict[str, Any]],
+        name: str | None = None,
+        hr_suffix: str = "",
+        lr_suffix: str = "",
+    ):
+        hr = {path.stem.removesuffix(hr_suffix): path for path in list_images(hr_root)}
+        lr = {path.stem.removesuffix(lr_suffix): path for path in list_images(lr_root)}
+        alone = [str(hr[stem]) for stem in hr if stem not in lr] + [str(lr[stem]) for stem in lr if stem not in hr]
+        if alone:
+            more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
+            raise DataError(
+                f"{len(alone)} pictures of {hr_root} and {lr_root} have no partner of the same name: {', '.join(alone[:3])}{more}; "
+                "names must agree, see hr_suffix and lr_suffix"
+            )
+        super().__init__([PictureFiles(stem, hr[stem], lr[stem]) for stem in hr], pipeline, name or Path(hr_root).parent.name)
+
+
+@DATASETS.register_module()
+class LRFolder(PictureDataset):
+    """Low-resolution pictures without ground truth, to be restored. root: a folder."""
+
+    def __init__(self, root: str, pipeline: Sequence[dict[str, Any]], name: str | None = None):
+        super().__init__([PictureFiles(path.stem, lr=path) for path in list_images(root)], pipeline, name or Path(root).name)
+
+
+@DATASETS.register_module()
+class JoinedDatasets(ConcatDataset[Sample]):
+    """Several datasets, one after the other; each keeps its name and its rows in the results. For evaluation."""
+
+    metainfo: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, datasets: Sequence[dict[str, Any]]):
+        if not datasets:
+            raise ConfigError("JoinedDatasets has no datasets; give a list of dict(type=…)")
+        super().__init__([DATASETS.build(dataset) for dataset in datasets])

@@ -1,0 +1,45 @@
+"""Restored pictures to files, and a sheet to look at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from linearsr.core.data.images import write_image
+from linearsr.core.evaluation.sheet import SheetRow
+from linearsr.core.registries import HOOKS
+
+
+@HOOKS.register_module()
+class PictureWriterHook(Hook):
+    """Writes `<out>/restored/<dataset>/<name>_<n>step.png` during a test and keeps the first pictures for a sheet.
+
+    sheet_pictures: of each dataset.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, out: str | Path, sheet_pictures: int = 3):
+        self.out = Path(out)
+        self.sheet_pictures = sheet_pictures
+        self.shown: dict[tuple[str, str], dict[int, dict[str, Any]]] = defaultdict(dict)
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        for sample in outputs:
+            folder = self.out / "restored" / sample["dataset"]
+            write_image(folder / f"{sample['name']}_{sample['num_steps']}step.png", sample["sr"])
+            key = (sample["dataset"], sample["name"])
+            if key in self.shown or sum(dataset == key[0] for dataset, _ in self.shown) < self.sheet_pictures:
+                self.shown[key][sample["num_steps"]] = sample
+
+    def sheet_rows(self) -> list[SheetRow]:
+        """The pictures kept, one row each, with every number of steps."""
+        rows = []
+        for (dataset, name), by_steps in self.shown.items():
+            first = next(iter(by_steps.values()))
+            restored = {steps: sample["sr"] for steps, sample in by_steps.items()}
+            rows.append(SheetRow(f"{dataset} / {name}", first["lr"], restored, first["hr"]))
+        return rows

@@ -1,0 +1,52 @@
+"""Checkpoints of plain types, so that `torch.load(weights_only=True)` reads them without an allow-list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+
+from linearsr.core.registries import HOOKS
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(Hook):
+    """mmengine puts HistoryBuffer and numpy objects into a checkpoint, which torch ≥ 2.6 refuses to unpickle.
+
+    keep: how many of the last values of each logged scalar a checkpoint carries; mmengine's running averages look back
+    no further than its window, and all of them would make every checkpoint longer than the last.
+    """
+
+    priority = "LOWEST"  # after the EMA hook has put its weights in, before mmengine writes
+
+    def __init__(self, keep: int = 2000):
+        self.keep = keep
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        hub = checkpoint["message_hub"]
+        hub["log_scalars"] = {name: self._tensors(buffer) for name, buffer in hub["log_scalars"].items()}
+        checkpoint.update(plain(checkpoint))
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        scalars = checkpoint.get("message_hub", {}).get("log_scalars", {})
+        for name, saved in scalars.items():
+            scalars[name] = HistoryBuffer(saved["values"].cpu().numpy(), saved["counts"].cpu().numpy())
+
+    def _tensors(self, buffer: HistoryBuffer) -> dict[str, torch.Tensor]:
+        values, counts = (np.array(part[-self.keep :]) for part in buffer.data)
+        return {"values": torch.from_numpy(values), "counts": torch.from_numpy(counts)}
+
+
+def plain(value: Any) -> Any:
+    """The same value in dict, list, tuple, str, numbers, None and tensors."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,80 @@
+"""How far a run is and how long it will take: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from linearsr.core.registries import HOOKS
+
+
+class Meter:
+    """Remaining time = wall time so far, with validations and checkpoints, over the work done, times the work left."""
+
+    def __init__(self, title: str, total: int, done: int, console: Console, line_seconds: float):
+        self.title, self.total, self.first = title, total, done
+        self.console, self.line_seconds = console, line_seconds
+        self.start = self.last_line = time.monotonic()
+        columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self.bar = Progress(*columns, console=console)
+        self.task = self.bar.add_task("", total=total, completed=done)
+        if console.is_terminal:
+            self.bar.start()
+
+    def advance_to(self, done: int, note: str = "") -> None:
+        left = int((time.monotonic() - self.start) / (done - self.first) * (self.total - done))
+        line = f"{done}/{self.total}  {note}remaining {left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+        if self.console.is_terminal:
+            self.bar.update(self.task, completed=done, description=line)
+        elif time.monotonic() - self.last_line > self.line_seconds or done == self.total:
+            self.last_line = time.monotonic()
+            self.console.print(f"{self.title} {line}", highlight=False)
+
+    def stop(self) -> None:
+        if self.console.is_terminal:
+            self.bar.stop()
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Progress, loss and remaining time of training and testing, on the main process.
+
+    line_seconds: time between lines where the output is not a terminal.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, line_seconds: float = 15.0):
+        self.line_seconds = line_seconds
+        self.console = Console(stderr=True, quiet=not is_main_process())
+        self.loss = float("nan")
+
+    def before_train(self, runner: Any) -> None:
+        self.meter = Meter("training", runner.max_iters, runner.iter, self.console, self.line_seconds)
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None) -> None:
+        loss = float((outputs or {})["loss"].detach())
+        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+        self.meter.advance_to(runner.iter + 1, f"loss {self.loss:.4f}  ")
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items() if "/" not in name)
+        self.console.print(f"validation at iteration {runner.iter}: {shown}", highlight=False)
+
+    def after_train(self, runner: Any) -> None:
+        self.meter.stop()
+
+    def before_test(self, runner: Any) -> None:
+        passes = len(getattr(runner.test_loop, "num_steps", (1,)))
+        self.meter = Meter("testing", passes * len(runner.test_dataloader), 0, self.console, self.line_seconds)
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self.meter.advance_to(batch_idx + 1)
+
+    def after_test(self, runner: Any) -> None:
+        self.meter.stop()

@@ -1,0 +1,53 @@
+"""`tools/test.py`: a checkpoint to restored pictures, metrics.json and a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from linearsr.core.config import load_config
+from linearsr.core.engine.hooks import PictureWriterHook
+from linearsr.core.engine.runner import build_parts, build_runner
+from linearsr.core.engine.training import newest_checkpoint, run_folder
+from linearsr.core.errors import ConfigError
+from linearsr.core.evaluation import PictureMetrics, contact_sheet, write_metrics_json
+from linearsr.core.record import run_record
+from linearsr.core.weights import load_strict, read_state_dict
+
+TRAINING_KEYS = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg", "val_evaluator")
+
+
+def test(
+    config: str | Path,
+    checkpoint: str | Path | None,
+    out: str | Path | None = None,
+    options: Sequence[str] | Mapping[str, Any] = (),
+) -> Path:
+    """Restores the test pictures and returns the folder with metrics.json, sheet.png and restored/.
+
+    checkpoint: weights that fit the config's model, a run's folder for its newest, or None for the model as it is built.
+    out: by default the run's folder, work_dirs/<config name>.
+    Raises a LinearSRError for what a user can mend; then no metrics.json is written.
+    """
+    cfg = load_config(config, options)
+    if cfg.get("test_dataloader") is None:
+        raise ConfigError(f"{config} has no test_dataloader; there is nothing to test on")
+    folder = Path(out) if out is not None else run_folder(cfg, config, None)
+    parts = build_parts(cfg, "test")
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        checkpoint = newest_checkpoint(Path(checkpoint))
+    if checkpoint is not None:
+        load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
+    for key in TRAINING_KEYS:
+        cfg.pop(key, None)
+    cfg.load_from = None
+    record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
+    runner = build_runner(cfg, folder, parts)
+    writer = PictureWriterHook(folder)
+    runner.register_hook(writer)
+    runner.test()
+    rows = [row for metric in runner.test_evaluator.metrics if isinstance(metric, PictureMetrics) for row in metric.rows]
+    contact_sheet(writer.sheet_rows(), folder / "sheet.png")
+    write_metrics_json(folder / "metrics.json", rows, record)
+    return folder

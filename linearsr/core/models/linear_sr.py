@@ -1,0 +1,179 @@
+"""The method, once, in order: what pictures go through in training (`loss`) and in use (`restore`).
+
+B pictures; LR [B, 3, h, w], HR [B, 3, s·h, s·w]; latent z [B, C, s·h/f, s·w/f], for upscale s and autoencoder factor f.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from linearsr.core import registries as parts
+from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.models.padding import pad_to_multiple
+from linearsr.core.randomness import generator, seed_of_picture, standard_normal
+from linearsr.core.structures import GuidanceTokens, SRBatch
+
+Part = Mapping[str, Any]
+
+
+@parts.MODELS.register_module()
+class LinearSR(BaseModel):
+    """Flow matching from noise to the HR latent, conditioned on the LR picture (LinearSR §3).
+
+    upscale: whole number that divides the autoencoder's factor. Every other argument describes a part as dict(type=…);
+    `guidance` and `preconditioner` may be None: no cross-attention, and v = F.
+    What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr.
+    """
+
+    def __init__(
+        self,
+        upscale: int,
+        autoencoder: Part,
+        denoiser: Part,
+        path: Part,
+        time_sampler: Part,
+        time_grid: Part,
+        solver: Part,
+        guidance: Part | None = None,
+        preconditioner: Part | None = None,
+    ):
+        super().__init__()
+        self.upscale = upscale
+        self.path = parts.PATHS.build(path)
+        self.time_sampler = parts.TIME_SAMPLERS.build(time_sampler, log_snr=self.path.log_snr)
+        self.time_grid = parts.TIME_GRIDS.build(time_grid, log_snr=self.path.log_snr)
+        self.solver = parts.SOLVERS.build(solver)
+        self.preconditioner = None if preconditioner is None else parts.PRECONDITIONERS.build(preconditioner)
+        self.guidance = None if guidance is None else parts.GUIDANCE.build(guidance)
+        self.autoencoder = parts.AUTOENCODERS.build(autoencoder, upscale=upscale)
+        if upscale < 1 or self.autoencoder.factor % upscale:
+            raise ConfigError(
+                f"model.upscale is {upscale}; wanted a whole number that divides model.autoencoder's factor, {self.autoencoder.factor}"
+            )
+        self.denoiser = parts.DENOISERS.build(
+            denoiser,
+            latent_channels=self.autoencoder.channels,
+            latent_factor=self.autoencoder.factor,
+            upscale=upscale,
+            guidance_width=None if self.guidance is None else self.guidance.width,
+            log_snr=self.path.log_snr,
+        )
+        self.lr_multiple: int = self.autoencoder.factor // upscale * getattr(self.denoiser, "patch_size", 1)
+
+    def loss(self, batch: SRBatch) -> dict[str, Tensor]:
+        """Mean squared error of the velocity at a random time of each picture (LinearSR §3, flow matching)."""
+        self._refuse_illegal_crop(batch)
+        assert batch.hr is not None
+        hr, lr = 2 * batch.hr - 1, 2 * batch.lr - 1
+        with torch.no_grad():
+            z0 = self.autoencoder.encode(hr, lr)
+            guidance = self._look(batch.lr, batch.hr)
+        t, z1 = self._draw(z0, batch.seeds)
+        z_t = self.path.interpolate(z0, z1, t)
+        v = self.velocity(z_t, t, lr, guidance)
+        return {"loss": F.mse_loss(v.float(), self.path.target(z0, z1).float())}
+
+    @torch.no_grad()
+    def restore(
+        self,
+        lr: Tensor,
+        num_steps: int = 1,
+        seeds: Sequence[int] | None = None,
+        prompts: Sequence[str] | None = None,
+    ) -> Tensor:
+        """LR [B, 3, h, w] in 0..1, any h, w ≥ 1 -> [B, 3, s·h, s·w] in 0..1.
+
+        num_steps: 1 gives the minimum-error picture, more give texture. seeds: of the noise, one per picture; by default
+        from the pictures' content, so that a picture is restored alike in any batch.
+        """
+        seeds = [seed_of_picture(picture) for picture in lr] if seeds is None else seeds
+        height, width = (side * self.upscale for side in lr.shape[-2:])
+        guidance = self._look(lr, lr, prompts)
+        lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1
+        times = self.time_grid.times(num_steps).to(lr.device)
+        prepared = self.denoiser.prepare(lr_pm1, guidance, times)
+        z1 = standard_normal(self._latent_shape(lr_pm1), [generator(seed) for seed in seeds]).to(lr)
+        z0 = self.solver.solve(lambda z, t: self.velocity(z, t, prepared=prepared), z1, times)
+        image_pm1 = self.autoencoder.decode(z0, lr_pm1)
+        return ((image_pm1 + 1) / 2).clamp(0, 1)[..., :height, :width]
+
+    def velocity(
+        self, z_t: Tensor, t: Tensor, lr: Tensor | None = None, guidance: GuidanceTokens | None = None, *, prepared: Any = None
+    ) -> Tensor:
+        """v [B, C, h, w] at z_t and t [B], from the LR in −1..1 and its guidance or from what `prepare` made of them."""
+        if self.preconditioner is None:
+            return self.denoiser(z_t, t, lr, guidance, prepared=prepared)
+        c_in, c_skip, c_out = (scale.to(z_t.dtype).view(-1, 1, 1, 1) for scale in self.preconditioner.scales(t))
+        return c_skip * z_t + c_out * self.denoiser(c_in * z_t, t, lr, guidance, prepared=prepared)
+
+    def forward(
+        self,
+        lr: Tensor,
+        hr: Tensor | None = None,
+        seeds: Sequence[int] | None = None,
+        names: Sequence[str] = (),
+        datasets: Sequence[str] = (),
+        num_steps: int = 1,
+        mode: str = "tensor",
+    ) -> Any:
+        """mmengine's entry. mode "loss": losses; "predict": one dict per picture, for metrics; "tensor": pictures."""
+        if mode == "loss":
+            if seeds is None:
+                raise ConfigError("training draws noise from seeds; set train_dataloader.sampler=dict(type='DrawSampler')")
+            return self.loss(SRBatch(lr, tuple(seeds), hr))
+        start = time.perf_counter()
+        restored = self.restore(lr, num_steps, seeds)
+        if mode == "tensor":
+            return restored
+        restored = restored.cpu()  # waits for the device, so that the time is the work's
+        seconds = (time.perf_counter() - start) / len(lr)
+        return [
+            {
+                "name": names[i],
+                "dataset": datasets[i],
+                "sr": restored[i].float(),
+                "hr": None if hr is None else hr[i].cpu(),
+                "lr": lr[i].cpu(),
+                "num_steps": num_steps,
+                "seconds": seconds,
+            }
+            for i in range(len(lr))
+        ]
+
+    def _draw(self, z0: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Each picture's time and noise from its own seed: t float64 [B], z1 like z0."""
+        generators = [generator(seed) for seed in seeds]
+        t = torch.cat([self.time_sampler.sample(1, own) for own in generators])
+        return t.to(z0.device), standard_normal(z0.shape[1:], generators).to(z0)
+
+    def _look(self, lr: Tensor, hr: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens | None:
+        if self.guidance is None:
+            if prompts is not None:
+                raise ConfigError("prompts were given, but model.guidance is None; choose a guidance that reads them")
+            return None
+        return self.guidance(hr if self.guidance.source == "hr" else lr, prompts).to(lr.device)
+
+    def _latent_shape(self, lr: Tensor) -> tuple[int, int, int]:
+        height, width = (side * self.upscale // self.autoencoder.factor for side in lr.shape[-2:])
+        return self.autoencoder.channels, height, width
+
+    def _refuse_illegal_crop(self, batch: SRBatch) -> None:
+        if batch.hr is None:
+            raise ConfigError("training needs HR pictures; train_dataloader.dataset gives LR only")
+        if tuple(batch.hr.shape[-2:]) != tuple(side * self.upscale for side in batch.lr.shape[-2:]):
+            raise ShapeError(
+                f"HR {list(batch.hr.shape[-2:])} is not {self.upscale} × LR {list(batch.lr.shape[-2:])}; "
+                "the pipeline's scale and model.upscale must agree"
+            )
+        if any(side % self.lr_multiple for side in batch.lr.shape[-2:]):
+            raise ShapeError(
+                f"the LR crop is {list(batch.lr.shape[-2:])}; wanted multiples of {self.lr_multiple}: "
+                f"set RandomCrop.size to a multiple of {self.lr_multiple * self.upscale}"
+            )

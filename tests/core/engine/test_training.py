@@ -1,0 +1,178 @@
+"""Training and testing through mmengine's Runner: what is written, that it goes on where it stopped, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from linearsr.core.config import config_hash, load_config
+from linearsr.core.engine import NEWEST, test, train
+from linearsr.core.engine.runner import resolve_fractions
+from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
+from linearsr.core.weights import read_state_dict
+
+
+def scalars(folder: Path, key: str) -> list[float]:
+    lines = [json.loads(line) for path in sorted(folder.glob("*/vis_data/scalars.json")) for line in path.read_text().splitlines()]
+    return [line[key] for line in lines if key in line]
+
+
+def same_weights(one: Path, two: Path) -> bool:
+    first, second = read_state_dict(one), read_state_dict(two)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_checkpoint_loads_with_weights_only_and_holds_the_averaged_weights(config: Path, tmp_path: Path) -> None:
+    folder = train(config, tmp_path / "run")
+    checkpoint = torch.load(folder / "iter_6.pth", weights_only=True)
+    name = next(name for name in checkpoint["state_dict"] if name.endswith("patch_embed.weight") or "weight" in name)
+    assert {"state_dict", "ema_state_dict", "optimizer", "param_schedulers", "message_hub", "meta"} <= checkpoint.keys()
+    assert not torch.equal(checkpoint["state_dict"][name], checkpoint["ema_state_dict"][f"module.{name}"])
+
+
+def test_six_iterations_are_three_and_three_resumed(config: Path, tmp_path: Path) -> None:
+    straight = train(config, tmp_path / "straight")
+    halves = tmp_path / "halves"
+    halves.mkdir()
+    shutil.copy(straight / "iter_3.pth", halves)
+    train(config, halves, resume=NEWEST)
+    assert same_weights(straight / "iter_6.pth", halves / "iter_6.pth")
+    assert scalars(halves, "loss") == scalars(straight, "loss")[3:]
+
+
+def test_two_equal_runs_are_equal(config: Path, tmp_path: Path) -> None:
+    one, two = train(config, tmp_path / "one"), train(config, tmp_path / "two")
+    assert same_weights(one / "iter_6.pth", two / "iter_6.pth")
+    assert scalars(one, "psnr_y") == scalars(two, "psnr_y")
+    assert len(scalars(one, "psnr_y")) == 2
+
+
+def test_a_copied_run_resumes_in_its_own_folder(config: Path, tmp_path: Path) -> None:
+    original = train(config, tmp_path / "original")
+    before = {path: path.stat().st_mtime_ns for path in original.rglob("*")}
+    copied = tmp_path / "copied"
+    shutil.copytree(original, copied)
+    train(config, copied, resume=NEWEST, options=["train_cfg.max_iters=9"])
+    assert (copied / "iter_9.pth").is_file()
+    assert {path: path.stat().st_mtime_ns for path in original.rglob("*")} == before
+
+
+def test_the_saved_config_runs_again_as_it_is(config: Path, tmp_path: Path) -> None:
+    first = train(config, tmp_path / "first", options=["train_cfg.max_iters=3"])
+    again = train(first / "tiny.py", tmp_path / "again")
+    assert config_hash(load_config(first / "tiny.py")) == config_hash(load_config(config, ["train_cfg.max_iters=3"]))
+    assert same_weights(first / "iter_3.pth", again / "iter_3.pth")
+
+
+def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
+    record = json.loads((train(config, tmp_path / "run") / "train.json").read_text())
+    assert record["seed"] == 0
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["config_sha256"] == config_hash(load_config(config))
+    assert "command" in record
+    assert "git_commit" in record
+
+
+def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) -> None:
+    run = train(config, tmp_path / "run")
+    folder = test(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
+    found = json.loads((folder / "metrics.json").read_text())
+    rows = {(row["method"], row["num_steps"]): row for row in found["rows"]}
+    assert set(rows) == {("bicubic", None), ("model", 1), ("model", 3)}
+    for row in rows.values():
+        assert (row["dataset"], row["num_images"], row["crop_border"]) == ("tiny", 4, 2)
+    assert found["record"]["checkpoint"].endswith("iter_6.pth")
+    assert (folder / "sheet.png").is_file()
+    assert len(list((folder / "restored" / "tiny").glob("*.png"))) == 8
+
+
+def test_validation_and_test_measure_the_same(config: Path, tmp_path: Path) -> None:
+    run = train(config, tmp_path / "run")
+    rows = json.loads((test(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
+    tested = next(row["psnr_y"] for row in rows if row["num_steps"] == 1)
+    assert tested == pytest.approx(scalars(run, "psnr_y")[-1], abs=1e-9)
+
+
+def test_without_ground_truth_pictures_are_written_and_nothing_is_measured(config: Path, data: Path, tmp_path: Path) -> None:
+    options = {
+        "test_dataloader.dataset": {
+            "_delete_": True, "type": "LRFolder", "root": str(data), "name": "real", "pipeline": [{"type": "LoadPictures"}],
+        }
+    }  # fmt: skip
+    folder = test(config, None, tmp_path / "out", options=options)
+    rows = json.loads((folder / "metrics.json").read_text())["rows"]
+    assert all(row["psnr_y"] is None for row in rows)
+    assert len(list((folder / "restored" / "real").glob("*_1step.png"))) == 4
+
+
+def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path: Path) -> None:
+    rows = json.loads((test(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
+    psnr = {(row["method"], row["num_steps"]): row["psnr_y"] for row in rows}
+    # 8-bit rounding of a value within 1e-6 of half a level can fall either way
+    assert psnr["model", 1] == pytest.approx(psnr["bicubic", None], abs=0.01)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match="at iteration"):
+        train(config, tmp_path / "run", options=["optim_wrapper.optimizer.lr=1e30", "optim_wrapper.clip_grad.max_norm=1e30"])
+    for path in (tmp_path / "run").glob("iter_*.pth"):
+        assert all(value.isfinite().all() for value in read_state_dict(path).values())
+
+
+@pytest.mark.parametrize("backend", ["TensorboardVisBackend", "WandbBackend"])
+def test_logging_backends_write_their_files(config: Path, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = train(config, tmp_path / "run", options={"visualizer.vis_backends": [{"type": backend}], "train_cfg.max_iters": 2})
+    pattern = {"TensorboardVisBackend": "events.out.tfevents*", "WandbBackend": "run-*.wandb"}[backend]
+    assert list(folder.rglob(pattern))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"train_dataloader.dataset.root": "/nowhere"}, DataError, "/nowhere is missing"),
+        ({"train_dataloader": None}, ConfigError, "nothing to train on"),
+        ({"load_from": "/nowhere/w.pth"}, WeightsError, r"/nowhere/w\.pth does not exist"),
+        ({"test_cfg.num_steps": 0, "val_cfg.num_steps": [0]}, ConfigError, r"val_cfg\.num_steps is \[0\]"),
+        ({"param_scheduler.0.end": 1.5}, ConfigError, "fraction of max_iters"),
+    ],
+)
+def test_what_a_user_can_mend_is_said_in_one_line(config: Path, tmp_path: Path, change: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        train(config, tmp_path / "run", options=change)
+
+
+def test_a_run_that_cannot_start_leaves_no_folder(config: Path, tmp_path: Path) -> None:
+    for options, resume in (({"train_dataloader.dataset.root": "/nowhere"}, None), ({}, NEWEST), ({}, "/nowhere/iter_1.pth")):
+        with pytest.raises(LinearSRError):
+            train(config, tmp_path / "run", resume=resume, options=options)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_names(config: Path, tmp_path: Path) -> None:
+    run = train(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    for change in (["model.denoiser.width=24"], ["model.denoiser.depth=2"]):
+        with pytest.raises(WeightsError, match=r"iter_3\.pth does not fit LinearSR: .*(missing|another shape)"):
+            test(config, run / "iter_3.pth", tmp_path / "out", options=change)
+        with pytest.raises(WeightsError, match="does not fit"):
+            train(config, run, resume=NEWEST, options=change)
+    assert not (tmp_path / "out").exists()
+
+
+def test_schedules_are_fractions_of_the_run() -> None:
+    written = {"type": "LinearLR", "begin": 0, "end": 0.05, "T_max": 0.95}
+    assert resolve_fractions(written, 200) == [{"type": "LinearLR", "begin": 0, "end": 10, "T_max": 190}]
+    assert written["end"] == 0.05
+
+
+def test_runners_of_one_second_have_names_of_their_own(config: Path, tmp_path: Path) -> None:
+    from linearsr.core.engine.runner import build_parts, build_runner
+
+    cfg: Config = load_config(config)
+    runners = [build_runner(cfg, tmp_path / name, build_parts(cfg, "train", "val", "test")) for name in "ab"]
+    assert runners[0].experiment_name != runners[1].experiment_name
+    assert runners[0].message_hub is not runners[1].message_hub

@@ -1,0 +1,23 @@
+"""Train what a config describes: python tools/train.py configs/quickstart_x4.py"""
+
+import argparse
+
+from linearsr.core.engine.command_line import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train what a config describes.")
+    parser.add_argument("config", help="a Python config file")
+    parser.add_argument("--work-dir", help="the run's folder (work_dirs/<config name>)")
+    parser.add_argument("--resume", nargs="?", const="newest", help="go on from this checkpoint, or from the folder's newest")
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    arguments = parser.parse_args()
+
+    from linearsr.core.engine import train  # after the arguments: --help needs no torch
+
+    folder = train(arguments.config, arguments.work_dir, arguments.resume, arguments.cfg_options)
+    print(f"trained; checkpoints and logs are in {folder}")
+
+
+if __name__ == "__main__":
+    run_command(main)
