@@ -38,7 +38,8 @@ def check_router(router: Router, features: Tensor | None = None) -> ConformanceR
         together = route(t)
         if not torch.equal(together, route(t)):
             raise AssertionError("the same times went to other experts")
-        if not torch.equal(together.flip(0), route(t.flip(0))) or not torch.equal(together[5:6], route(t[5:6])):
+        alone = torch.cat([route(one) for one in t[::97].split(1)])
+        if not torch.equal(together.flip(0), route(t.flip(0))) or not torch.equal(together[::97], alone):
             raise AssertionError("the expert of a time depends on the other times of the batch")
 
     def cut() -> None:

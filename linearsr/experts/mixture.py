@@ -28,7 +28,7 @@ class MixturePrepared:
 
 @DENOISERS.register_module()
 class ExpertMixture(nn.Module):
-    """K whole denoisers and a router by time (LinearSR §3.3). Itself a denoiser: B pictures, z [B, C, h, w], t [B].
+    """K whole denoisers and a router by time (LinearSR, Tab. 5). Itself a denoiser: B pictures, z [B, C, h, w], t [B].
 
     router: dict(type=…) of a router that depends on time only; it says how many experts there are
     expert: dict(type=…) of one denoiser; all K are built alike and then have weights of their own, `experts.k.…`

@@ -8,7 +8,7 @@ from itertools import pairwise
 from linearsr.core.errors import ConfigError
 
 PUBLISHED_BOUNDARIES = (0.223, 0.875, 0.939)
-"""Four experts (LinearSR §3.3, Tab. 5), in shifted time t: 0 clean, 1 noise."""
+"""Four experts (LinearSR, Tab. 5), in shifted time t: 0 clean, 1 noise."""
 
 PUBLISHED_RANGE = (0.01163, 0.97131)
 """The t range whose bisection gives the published triple: solved from it, the paper names none."""
@@ -17,7 +17,7 @@ PUBLISHED_RANGE = (0.01163, 0.97131)
 def bisect_log_snr(
     num_experts: int, *, anchor: float = 0.875, t_range: tuple[float, float] = PUBLISHED_RANGE
 ) -> tuple[float, ...]:
-    """Boundaries in t, ascending, `num_experts` − 1 of them, by hierarchical bisection in log-SNR (LinearSR §3.3).
+    """Boundaries in t, ascending, `num_experts` − 1 of them, by hierarchical bisection in log-SNR (LinearSR, Tab. 5).
 
     The anchor parts noisy from clean; each half of [λ(t_range[1]), λ(t_range[0])], λ = −2 logit t, is then halved at its
     midpoint in λ, again and again. So experts on one side of the anchor have equal widths in λ, and the boundaries of 2

@@ -21,7 +21,7 @@ class SNRRouter:
     """Expert k serves boundaries[k−1] ≤ t < boundaries[k]: a t on a boundary goes to the noisier expert, as in Wan2.2.
 
     boundaries: K − 1 shifted times, strictly ascending inside 0..1, for K experts; the published triple gives four
-        (LinearSR §3.3). `bisect_log_snr` makes others. Raises ConfigError for anything else.
+        (LinearSR, Tab. 5). `bisect_log_snr` makes others. Raises ConfigError for anything else.
     """
 
     depends_on_time_only = True

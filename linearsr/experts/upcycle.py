@@ -10,7 +10,7 @@ from linearsr.core.weights import load_strict
 
 
 def upcycle(experts: Iterable[nn.Module], dense: Mapping[str, Tensor], source: str = "the dense checkpoint") -> None:
-    """Fills every expert with the same dense weights, so that the mixture equals the dense model (LinearSR §3.3).
+    """Fills every expert with the same dense weights, so that the mixture equals the dense model (LinearSR, Tab. 5).
 
     dense:  the state dict of one denoiser like each of the experts, without a prefix
     source: where it comes from, for the message. Raises WeightsError if names or shapes do not fit.

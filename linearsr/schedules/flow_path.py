@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @PATHS.register_module()
 class RectifiedFlow:
-    """Flow matching with z1 ~ N(0, I) and the constant velocity z1 − z0 (LinearSR §3.1; as Sana).
+    """Flow matching with z1 ~ N(0, I) and the constant velocity z1 − z0 (LinearSR; as Sana).
 
     Raises ShapeError for a t that is 16-bit or does not have one time per picture.
     """

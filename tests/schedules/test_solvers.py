@@ -84,6 +84,14 @@ def test_gradients_go_through_every_step(solver):
 
 
 @solvers
+def test_a_bfloat16_velocity_is_stepped_in_the_latents_own_type(solver):
+    z1, v = normal(0, 1, 1, 4, 4, dtype=torch.float32), normal(1, 1, 1, 4, 4, dtype=torch.bfloat16)
+    times = torch.tensor([0.9, 0.6], dtype=torch.float64)
+    got = solver.solve(lambda z, t: v, z1, times)
+    torch.testing.assert_close(got, z1 - 0.3 * v.float(), rtol=0, atol=1e-6)  # in bfloat16 the step alone errs by 1e-3
+
+
+@solvers
 def test_pictures_of_a_batch_do_not_mix(solver):
     z1, times = normal(0, 3, 2, 2, 2), UniformGrid().times(5)
     together = solver.solve(swirl, z1, times)

@@ -112,7 +112,7 @@ class ResidualPixelShuffle(SpaceToDepth):
         if lr_pm1.ndim != 4 or lr_pm1.shape[:2] != (batch, 3) or min(lr_pm1.shape[-2:]) < 1:
             raise ShapeError(f"the LR picture is {list(lr_pm1.shape)}; wanted [{batch}, 3, H/s, W/s]")
         upscale = height // lr_pm1.shape[-2]
-        if upscale < 1 or (lr_pm1.shape[-2] * upscale, lr_pm1.shape[-1] * upscale) != size:
+        if (lr_pm1.shape[-2] * upscale, lr_pm1.shape[-1] * upscale) != size:
             raise ShapeError(
                 f"the LR picture is {lr_pm1.shape[-2]}×{lr_pm1.shape[-1]} and the picture {height}×{width}; "
                 "wanted the same whole ratio on both sides; crop the pictures to a multiple of model.upscale"

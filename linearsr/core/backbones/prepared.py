@@ -1,0 +1,40 @@
+"""What a denoiser knows before the first step and need not compute again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from linearsr.core.backbones.cross_attention import CrossTokens
+
+
+@dataclass(frozen=True)
+class TimeTables:
+    """Modulation of a whole grid of times. times float [T]; blocks: per block [6, T, D]; head [2, T, D]."""
+
+    times: Tensor
+    blocks: tuple[Tensor, ...]
+    head: Tensor
+
+    def at(self, t: Tensor) -> TimeTables | None:
+        """The rows of t [B], found by equality and never by rounding; one row if all of t is one time; None if any is absent."""
+        found = self.times[None] == t[:, None].to(self.times)
+        if not bool(found.any(-1).all()):
+            return None
+        rows = found.to(torch.uint8).argmax(-1)
+        if bool((rows == rows[0]).all()):
+            rows = rows[:1]
+        return TimeTables(self.times[rows], tuple(table[:, rows] for table in self.blocks), self.head[:, rows])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """lr_share: the LR's part of the embedding [B, N, D], None without a stem; grid: its token rows and columns;
+    cross: per block, None without guidance; tables: None if no times were given."""
+
+    lr_share: Tensor | None
+    grid: tuple[int, int] | None
+    cross: tuple[CrossTokens | None, ...]
+    tables: TimeTables | None
