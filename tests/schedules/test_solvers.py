@@ -91,6 +91,14 @@ def test_a_bfloat16_velocity_is_stepped_in_the_latents_own_type(solver):
     torch.testing.assert_close(got, z1 - 0.3 * v.float(), rtol=0, atol=1e-6)  # in bfloat16 the step alone errs by 1e-3
 
 
+def test_heun_averages_two_bfloat16_velocities_in_the_latents_own_type():
+    z1 = normal(0, 1, 1, 4, 4, dtype=torch.float32)
+    first, second = (normal(i, 1, 1, 4, 4, dtype=torch.bfloat16) for i in (1, 2))
+    times = torch.tensor([0.9, 0.6], dtype=torch.float64)
+    got = Heun().solve(lambda z, t: first if t[0] > 0.7 else second, z1, times)
+    torch.testing.assert_close(got, z1 - 0.15 * (first.float() + second.float()), rtol=0, atol=1e-6)
+
+
 @solvers
 def test_pictures_of_a_batch_do_not_mix(solver):
     z1, times = normal(0, 3, 2, 2, 2), UniformGrid().times(5)

@@ -15,16 +15,16 @@ from linearsr.core.registries import ATTENTION, FEED_FORWARDS
 class LinearBlock(nn.Module):
     """x += gate·Attention(LN(x)·(1+scale)+shift); x += Cross(x, y); x += gate·FeedForward(LN(x)·(1+scale)+shift) (Sana).
 
-    cross_head_width: None without guidance.
+    cross: CrossAttention's options, None without guidance.
     """
 
     def __init__(
-        self, dim: int, num_heads: int, attention: Mapping[str, Any], feed_forward: Mapping[str, Any], cross_head_width: int | None
+        self, dim: int, num_heads: int, attention: Mapping[str, Any], feed_forward: Mapping[str, Any], cross: Mapping[str, Any] | None
     ):
         super().__init__()
         self.scale_shift_table = scale_shift_table(6, dim)
         self.attention = ATTENTION.build(attention, dim=dim, num_heads=num_heads)
-        self.cross_attention = None if cross_head_width is None else CrossAttention(dim, cross_head_width)
+        self.cross_attention = None if cross is None else CrossAttention(dim, **cross)
         self.feed_forward = FEED_FORWARDS.build(feed_forward, dim=dim)
 
     def modulation(self, shared: Tensor) -> Tensor:

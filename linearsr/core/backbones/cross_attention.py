@@ -42,30 +42,38 @@ class GuidanceProjection(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Softmax attention with biases everywhere (Sana). A picture without a single valid token gets exactly 0."""
+    """Softmax attention with biases everywhere (Sana). A picture without a single valid token gets exactly 0.
 
-    def __init__(self, dim: int, head_width: int):
+    qk_norm: RMSNorm of queries and of keys over the full width, before the heads are split (Sana-1.5).
+    """
+
+    def __init__(self, dim: int, head_width: int, *, qk_norm: bool = False):
         super().__init__()
         if head_width < 1 or dim % head_width:
             raise ConfigError(f"cross_head_width={head_width} does not divide width={dim}")
         self.num_heads = dim // head_width
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
+        self.q_norm = nn.RMSNorm(dim, eps=NORM_EPS) if qk_norm else None
+        self.k_norm = nn.RMSNorm(dim, eps=NORM_EPS) if qk_norm else None
         self.proj = nn.Linear(dim, dim)
 
     def tokens(self, projected: Tensor, mask: Tensor) -> CrossTokens:
         """projected [B, L, dim], mask bool [B, L]: the part that depends on the guidance alone."""
         keys, values = self.key_value(projected).chunk(2, dim=-1)
         alive = mask.any(-1)
-        return CrossTokens(self._heads(keys), self._heads(values), mask | ~alive[:, None], alive)
+        return CrossTokens(self._heads(keys, self.k_norm), self._heads(values), mask | ~alive[:, None], alive)
 
     def forward(self, x: Tensor, cross: CrossTokens) -> Tensor:
         """x [B, N, dim] -> [B, N, dim]."""
-        queries = self._heads(self.query(x))
-        mixed = F.scaled_dot_product_attention(queries, cross.keys, cross.values, cross.mask[:, None, None])
+        queries = self._heads(self.query(x), self.q_norm)
+        keys, values = cross.keys.to(queries.dtype), cross.values.to(queries.dtype)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, cross.mask[:, None, None])
         return self.proj(rearrange(mixed, "b h n d -> b n (h d)")) * cross.alive.view(-1, 1, 1)
 
-    def _heads(self, flat: Tensor) -> Tensor:
+    def _heads(self, flat: Tensor, norm: nn.RMSNorm | None = None) -> Tensor:
+        if norm is not None:
+            flat = norm(flat.to(norm.weight.dtype))
         return rearrange(flat, "b n (h d) -> b h n d", h=self.num_heads)
 
 

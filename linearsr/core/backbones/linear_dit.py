@@ -33,6 +33,7 @@ class LinearDiT(nn.Module):
     width, head_width:  D and the width of an attention head, which divides it (Sana: 1152 or 2240, heads of 32)
     lr_stem:            None for a plain text-to-image Sana, which sees no LR picture
     cross_head_width:   of the cross-attention to guidance, head_width by default; guidance_width None: no cross-attention
+    cross_qk_norm:      its queries and keys are normalised (Sana-1.5); that of the attention is the attention's own option
     position_scale:     None for no positional embedding (Sana at 512 and 1024 pixels); else the interpolation scale, with
                         position_base tokens per side as the unit
     zero_init:          the last layer and all gates start at 0, so that F starts at 0 (our choice, for small models)
@@ -53,6 +54,7 @@ class LinearDiT(nn.Module):
         upscale: int = 1,
         guidance_width: int | None = None,
         cross_head_width: int | None = None,
+        cross_qk_norm: bool = False,
         patch_size: int = 1,
         position_scale: float | None = None,
         position_base: int = 32,
@@ -69,7 +71,7 @@ class LinearDiT(nn.Module):
         self.time_embed = TimestepEmbed(width)
         self.time_block = nn.Linear(width, 6 * width)
         self.guidance_projection = None if guidance_width is None else GuidanceProjection(guidance_width, width)
-        cross = None if guidance_width is None else cross_head_width or head_width
+        cross = None if guidance_width is None else {"head_width": cross_head_width or head_width, "qk_norm": cross_qk_norm}
         self.blocks = nn.ModuleList(LinearBlock(width, width // head_width, attention, feed_forward, cross) for _ in range(depth))
         self.scale_shift_table = scale_shift_table(2, width)
         self.head = nn.Linear(width, latent_channels * patch_size**2)

@@ -1,5 +1,16 @@
-"""Weights in and out: files, and the names of pretrained Sana."""
+"""Weights in and out of files, and from Sana."""
 
 from linearsr.core.weights.files import load_strict, read_state_dict, write_safetensors
+from linearsr.core.weights.sana import IncompleteWeights, SanaReport, load_sana, sana_config
+from linearsr.core.weights.widen import widen_input
 
-__all__ = ["load_strict", "read_state_dict", "write_safetensors"]
+__all__ = [
+    "IncompleteWeights",
+    "SanaReport",
+    "load_sana",
+    "load_strict",
+    "read_state_dict",
+    "sana_config",
+    "widen_input",
+    "write_safetensors",
+]
