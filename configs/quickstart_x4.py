@@ -21,7 +21,7 @@ model = dict(
     time_grid=dict(type="UniformGrid"),
     solver=dict(type="Euler"))
 
-train_cfg = dict(by_epoch=False, max_iters=1200, val_interval=400)
+train_cfg = dict(by_epoch=False, max_iters=750, val_interval=250)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=4e-3, betas=(0.9, 0.99), weight_decay=0.01),

@@ -15,10 +15,13 @@ TIME_SCALE = 1000.0
 
 
 def sinusoid(t: Tensor) -> Tensor:
-    """t [B], float32 or float64, 0 = clean, 1 = noise -> [B, 256], cosines first, in t's dtype (Sana, DDPM)."""
+    """t [B], float32 or float64, 0 = clean, 1 = noise -> float32 [B, 256], cosines first (DDPM, Sana).
+
+    1000·t is taken in t's own precision and the angles in float32, as the networks whose weights we load had them.
+    """
     half = FREQUENCIES // 2
-    rates = torch.exp(-math.log(PERIOD) * torch.arange(half, dtype=t.dtype, device=t.device) / half)
-    angles = TIME_SCALE * t[:, None] * rates
+    rates = torch.exp(-math.log(PERIOD) * torch.arange(half, dtype=torch.float32, device=t.device) / half)
+    angles = (TIME_SCALE * t).float()[:, None] * rates
     return torch.cat([angles.cos(), angles.sin()], -1)
 
 

@@ -1,0 +1,177 @@
+"""Laws that every trainable part keeps, whatever it computes. Each room's check adds those of its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from linearsr.core.conformance import ConformanceReport, close
+from linearsr.core.errors import LinearSRError
+from linearsr.core.randomness import generator
+from linearsr.core.signatures import merge_offer
+
+EXACT = 1e-10
+"""Float64, summed in another order: many roundings of 1e-16 and a margin for what later layers amplify."""
+SINGLE = 1e-4
+"""Float32 (roundings of 6e-8) through a few layers."""
+SIXTEEN = 2.0**-4
+"""bfloat16 (roundings of 2⁻⁸) through a few layers."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A module and what it is tried on.
+
+    build:  () -> module
+    run:    (module, x, *others) -> output [B, …]; casts of the others, where they need any, are its business
+    x:      float64 [B, …], B ≥ 2: cast to the type on trial
+    others: tensors [B, …] that go with x picture by picture and are not cast (times, masks)
+    """
+
+    build: Callable[[], nn.Module]
+    run: Callable[..., Tensor]
+    x: Tensor
+    others: tuple[Tensor, ...] = ()
+
+    def module(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
+        """As built, then stirred: what starts at zero would hide everything behind it."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self.build()
+        if not isinstance(module, nn.Module):
+            raise AssertionError(f"it builds a {type(module).__name__}; wanted a torch.nn.Module, whose parameters are found")
+        draw = generator(seed)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter += 0.05 * torch.randn(parameter.shape, generator=draw).to(parameter.dtype)
+        return module.to(dtype).eval()
+
+    @torch.no_grad()
+    def output(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+        return self.run(self.module(dtype, seed), self.x.to(dtype), *self.others)
+
+
+def builder(component: Callable[..., Any], options: Mapping[str, Any] | None, offered: Mapping[str, Any]) -> Callable[[], Any]:
+    """() -> component, from its own options and what the model supplies; each of these is passed if it is taken."""
+    return lambda: component(**merge_offer(component, options or {}, offered))
+
+
+def hold_module_laws(report: ConformanceReport, trial: Trial) -> bool:
+    """Holds them all; False if the module does not even build, so that nothing more can be tried."""
+    report.hold("builds a torch module from what the model supplies", lambda: f"{_count(trial.module())} parameters")
+    if report.failed:
+        return False
+    report.hold("the same input gives the same output", lambda: _deterministic(trial))
+    report.hold("a picture's output does not depend on its batch", lambda: _batch(trial))
+    report.hold("inputs are left alone", lambda: _inputs(trial))
+    report.hold("every parameter gets a finite gradient that is not zero", lambda: _gradients(trial))
+    report.hold("gradients are those of the output (gradcheck, float64)", lambda: _gradcheck(trial))
+    report.hold("float32 is float64 up to rounding", lambda: _dtype(trial, torch.float32, SINGLE))
+    report.hold("bfloat16 weights compute what float64 does, roughly", lambda: _dtype(trial, torch.bfloat16, SIXTEEN))
+    report.hold("bfloat16 autocast computes what float64 does, roughly", lambda: _autocast(trial))
+    report.hold("a state dict carries everything learned", lambda: _state_dict(trial))
+    return True
+
+
+def refused(attempt: Callable[[], object]) -> str:
+    """The message of the LinearSRError that `attempt` raises; AssertionError if it raises none."""
+    try:
+        attempt()
+    except LinearSRError as error:
+        return str(error)
+    raise AssertionError("was accepted; wanted a LinearSRError")
+
+
+def dead_gradients(module: nn.Module) -> list[str]:
+    """Parameters whose gradient is absent, zero everywhere or not finite."""
+    return [
+        name
+        for name, parameter in module.named_parameters()
+        if parameter.grad is None or not bool(parameter.grad.isfinite().all()) or not bool(parameter.grad.any())
+    ]
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _deterministic(trial: Trial) -> str:
+    module = trial.module()
+    with torch.no_grad():
+        first, again = (trial.run(module, trial.x, *trial.others) for _ in range(2))
+    return close("again", again, first, 0)
+
+
+def _batch(trial: Trial) -> str:
+    module = trial.module()
+    with torch.no_grad():
+        together = trial.run(module, trial.x, *trial.others)
+        alone = [trial.run(module, *(value[i : i + 1] for value in (trial.x, *trial.others))) for i in range(len(trial.x))]
+    return close("alone", torch.cat(alone), together, EXACT)
+
+
+def _inputs(trial: Trial) -> None:
+    given = (trial.x.clone(), *(other.clone() for other in trial.others))
+    with torch.no_grad():
+        trial.run(trial.module(), *given)
+    if not all(torch.equal(a, b) for a, b in zip(given, (trial.x, *trial.others), strict=True)):
+        raise AssertionError("an input was changed in place")
+
+
+def _gradients(trial: Trial) -> str:
+    module, x = trial.module(), trial.x.clone().requires_grad_()
+    output = trial.run(module, x, *trial.others)
+    output.backward(torch.randn(output.shape, generator=generator(1), dtype=output.dtype))
+    if dead := dead_gradients(module):
+        raise AssertionError(f"without one: {', '.join(dead)}")
+    if x.grad is None or not bool(x.grad.isfinite().all()) or not bool(x.grad.any()):
+        raise AssertionError("the input's is absent, zero or not finite")
+    return f"{len(list(module.parameters()))} tensors"
+
+
+def _gradcheck(trial: Trial) -> None:
+    module = trial.module()
+    names = [name for name, _ in module.named_parameters()]
+    others = tuple(other[:2] for other in trial.others)
+
+    class Whole(nn.Module):
+        """So that `functional_call` reaches `run`, which may call more than forward."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = module
+
+        def forward(self, x: Tensor) -> Tensor:
+            return trial.run(self.part, x, *others)
+
+    def output(x: Tensor, *parameters: Tensor) -> Tensor:
+        return functional_call(Whole(), {f"part.{n}": p for n, p in zip(names, parameters, strict=True)}, (x,))
+
+    given = [trial.x[:2], *(parameter.detach() for parameter in module.parameters())]
+    torch.autograd.gradcheck(output, [value.clone().requires_grad_() for value in given], fast_mode=True)
+
+
+def _dtype(trial: Trial, dtype: torch.dtype, tolerance: float) -> str:
+    got = trial.output(dtype)
+    if got.dtype != dtype:
+        raise AssertionError(f"{dtype} in, {got.dtype} out")
+    return close("output", got, trial.output(), tolerance)
+
+
+def _autocast(trial: Trial) -> str:
+    module = trial.module(torch.float32)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        got = trial.run(module, trial.x.float(), *trial.others)
+    return close("output", got, trial.output(), SIXTEEN)
+
+
+def _state_dict(trial: Trial) -> str:
+    source, target = trial.module(seed=0), trial.module(seed=1)
+    target.load_state_dict(source.state_dict())
+    with torch.no_grad():
+        return close("output", trial.run(target, trial.x, *trial.others), trial.run(source, trial.x, *trial.others), 0)
