@@ -6,6 +6,7 @@ The class may be anybody's and needs nothing of linearsr: see `linearsr.core.pro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,9 +45,9 @@ def check_attention(
     for grid in GRIDS:
         x = _tokens(grid, dim, seed)
         where = f"on {grid[0]}×{grid[1]} tokens"
-        report.hold(f"tokens in, as many tokens out, {where}", lambda x=x, grid=grid: _shape(attention, x, grid))
-        report.hold(f"forward is forward_dense {where}", lambda x=x, grid=grid: _dense(attention, x, grid))
-        report.hold(f"gradients are those of forward_dense {where}", lambda x=x, grid=grid: _dense_gradients(attention, x, grid))
+        report.hold(f"tokens in, as many tokens out, {where}", partial(_shape, attention, x, grid))
+        report.hold(f"forward is forward_dense {where}", partial(_dense, attention, x, grid))
+        report.hold(f"gradients are those of forward_dense {where}", partial(_dense_gradients, attention, x, grid))
     x = _tokens((6, 5), dim, seed)
     report.hold("declared permutation_equivariant: moved tokens give moved outputs", lambda: _permuted(attention, x, (6, 5)))
     report.hold("declared additive: the sum of the tiles' states serves every tile", lambda: _tiled(attention, x, (6, 5)))
@@ -76,7 +77,9 @@ def _shape(attention: nn.Module, x: Tensor, grid: Grid) -> None:
     with torch.no_grad():
         out = attention(x, grid)
     if out.shape != x.shape or out.dtype != x.dtype or not bool(out.isfinite().all()):
-        raise AssertionError(f"{x.dtype} {list(x.shape)} became {out.dtype} {list(out.shape)}, finite: {bool(out.isfinite().all())}")
+        raise AssertionError(
+            f"{x.dtype} {list(x.shape)} became {out.dtype} {list(out.shape)}, finite: {bool(out.isfinite().all())}"
+        )
 
 
 def _dense_form(attention: Any) -> Callable[[Tensor, Grid], Tensor]:

@@ -112,6 +112,7 @@ def _written_in(at: Path, file: FilePath, bases: Mapping[FilePath, Config]) -> F
 
 
 def _has(node: Any, at: Path) -> bool:
+    node = node.to_dict() if isinstance(node, Config) else node
     for part in at:
         if isinstance(node, Mapping) and part in node:
             node = node[part]
@@ -128,6 +129,8 @@ def _drop_stale_keys(before: Config, after: Config, by: str, explicit: Sequence[
     for path, node, registry in list(typed_nodes(after)):
         if path not in old or old[path].get("type") == node.get("type"):
             continue
+        if registry.get(node.get("type", "")) is None:
+            continue  # the key check will say so
         keys = accepted_keys(component_of(path, node, registry))
         stale = [
             key

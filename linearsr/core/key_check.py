@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from linearsr.core.errors import ConfigError, nearest
+from linearsr.core.errors import ConfigError, LinearSRError, nearest
 from linearsr.core.registries import BY_KEY
 from linearsr.core.registry import Registry
 from linearsr.core.signatures import accepted_keys, refuse_unknown_keys
@@ -34,6 +34,12 @@ BUILDER_KEYS = {
     "model": ("data_preprocessor",),
 }
 """Keys that mmengine's builders take out before the component sees them."""
+
+KWARGS_GO_TO = {
+    "CheckpointHook": (),
+    "EMAHook": ("momentum", "interval", "update_buffers", "gamma"),
+}
+"""What mmengine's hooks with a **kwargs of unknown use do with it: nothing, or the averaged model's options."""
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -60,15 +66,17 @@ def check_config(cfg: Mapping[str, Any], origin: Origin) -> None:
 
 def typed_nodes(node: Any, path: Path = (), registry: Registry | None = None) -> Iterator[tuple[Path, Mapping[str, Any], Registry]]:
     """Every dict of the config that describes a component, with its path and the registry that its key names."""
+    node = getattr(node, "_cfg_dict", node)  # mmengine's Config is a mapping in all but name
     if isinstance(node, list | tuple):
         for index, item in enumerate(node):
             yield from typed_nodes(item, (*path, index), registry)
     elif isinstance(node, Mapping):
-        if registry is not None and (node.get("type") is not None or _default_type(path, node)):
+        described = registry is not None and (node.get("type") is not None or _default_type(path, node) is not None)
+        if described and registry is not None:
             yield path, node, registry
-            registry = None
         for key, value in node.items():
-            yield from typed_nodes(value, (*path, key), BY_KEY.get(key, registry))
+            named = registry is not None and not described  # as in default_hooks: the keys are labels of one kind of component
+            yield from typed_nodes(value, (*path, key), registry if named else BY_KEY.get(key))
 
 
 def component_of(path: Path, node: Mapping[str, Any], registry: Registry) -> Any:
@@ -83,13 +91,15 @@ def builder_keys(path: Path) -> tuple[str, ...]:
 def _check_component(path: Path, node: Mapping[str, Any], registry: Registry, origin: Origin) -> None:
     try:
         component = component_of(path, node, registry)
-    except Exception as error:
+    except LinearSRError as error:
         error.args = (f"{origin((*path, 'type'))}: {dotted(path)}: {error}", *error.args[1:])
         raise
+    sink = KWARGS_GO_TO.get(getattr(component, "__name__", ""))
+    extra = builder_keys(path) + (sink or ())
     for key in node:
         if key not in ("type", "_scope_"):
             where = f"{origin((*path, key))}: {dotted(path)}"
-            refuse_unknown_keys(component, [key], where, extra=builder_keys(path))
+            refuse_unknown_keys(component, [key], where, extra, closed=sink is not None)
 
 
 def _default_type(path: Path, node: Mapping[str, Any]) -> str | None:
@@ -106,7 +116,8 @@ def _key(path: Path) -> str:
 def _check_plain(node: Mapping[str, Any], known: tuple[str, ...], path: Path, origin: Origin) -> None:
     for key in node:
         if key not in known:
-            raise ConfigError(f"{origin((*path, key))}: {dotted(path)} has no key {key!r}{nearest(key, known) or '.'} Its keys: {', '.join(known)}")
+            hint = nearest(key, known) or "."
+            raise ConfigError(f"{origin((*path, key))}: {dotted(path)} has no key {key!r}{hint} Its keys: {', '.join(known)}")
 
 
 ENV_KEYS = ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit")

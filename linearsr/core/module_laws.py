@@ -48,7 +48,7 @@ class Trial:
         draw = generator(seed)
         with torch.no_grad():
             for parameter in module.parameters():
-                parameter += 0.05 * torch.randn(parameter.shape, generator=draw).to(parameter.dtype)
+                parameter.add_(torch.randn(parameter.shape, generator=draw).to(parameter.dtype), alpha=0.05)
         return module.to(dtype).eval()
 
     @torch.no_grad()

@@ -42,14 +42,25 @@ def _constructors(component: Callable[..., Any]) -> list[Callable[..., Any]]:
     return own or [lambda self: None]
 
 
-def refuse_unknown_keys(component: Callable[..., Any], given: Iterable[str], where: str, extra: Iterable[str] = ()) -> None:
-    """Raises ConfigError for the first key that `component` does not take. where: "the config", a file, an option."""
+def refuse_unknown_keys(
+    component: Callable[..., Any],
+    given: Iterable[str],
+    where: str,
+    extra: Iterable[str] = (),
+    closed: bool = False,
+) -> None:
+    """Raises ConfigError for the first key that `component` does not take.
+
+    where: "the config", a file, an option. extra: names taken besides those of the signature. closed: these are all,
+    although the signature ends in **kwargs.
+    """
     keys = accepted_keys(component)
     known = [*keys.names, *extra]
     for key in given:
-        if not (keys.open or key in known):
+        if key not in known and (closed or not keys.open):
             name = getattr(component, "__name__", str(component))
-            raise ConfigError(f"{where}: {name} has no key {key!r}{nearest(key, known) or '.'} Its keys: {', '.join(known) or 'none'}")
+            hint = nearest(key, known) or "."
+            raise ConfigError(f"{where}: {name} has no key {key!r}{hint} Its keys: {', '.join(known) or 'none'}")
 
 
 def merge_offer(component: Callable[..., Any], given: Mapping[str, Any], offered: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from linearsr.core.errors import ConfigError
+from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import FEED_FORWARDS
 
 
@@ -28,11 +27,11 @@ class GatedConvFeedForward(nn.Module):
         self.contract = nn.Linear(hidden, dim, bias=False)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """x [B, N, D] with N = grid[0]·grid[1], row by row -> [B, N, D]."""
+        """x [B, N, D] with N = grid[0]·grid[1], row by row -> [B, N, D]. Raises ShapeError."""
+        if x.ndim != 3 or x.shape[1] != grid[0] * grid[1]:
+            raise ShapeError(f"tokens are {list(x.shape)} on a grid {grid}; wanted [B, {grid[0] * grid[1]}, D]")
         # the tokens are the picture in channels-last memory, in which a depthwise convolution is fastest
         picture = rearrange(F.silu(self.expand(x)), "b (h w) c -> b c h w", h=grid[0])
         mixed = rearrange(self.depthwise(picture), "b c h w -> b (h w) c")
         value, gate = mixed.chunk(2, dim=-1)
         return self.contract(value * F.silu(gate))
-
-

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from linearsr.core.errors import ShapeError
+from linearsr.core.errors import ConfigError, ShapeError
 
 
 class PatchEmbed(nn.Module):
@@ -26,8 +26,6 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor, share: Tensor | None = None) -> Tensor:
         """x: the first channels, at least one; share: what `share_of` made of the others, added."""
-        if any(side % self.patch_size for side in x.shape[-2:]):
-            raise ShapeError(f"the latent is {list(x.shape[-2:])}; its sides must be multiples of patch_size={self.patch_size}")
         tokens = F.linear(self._patches(x), self.weight[:, : x.shape[1]].flatten(1), self.bias)
         return tokens if share is None else tokens + share
 
@@ -36,6 +34,8 @@ class PatchEmbed(nn.Module):
         return F.linear(self._patches(features), self.weight[:, -features.shape[1] :].flatten(1))
 
     def _patches(self, x: Tensor) -> Tensor:
+        if any(side % self.patch_size for side in x.shape[-2:]):
+            raise ShapeError(f"the latent is {list(x.shape[-2:])}; its sides must be multiples of patch_size={self.patch_size}")
         return rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=self.patch_size, q=self.patch_size)
 
 
@@ -43,10 +43,16 @@ class SinCosPositions(nn.Module):
     """Fixed sine–cosine positions in two dimensions (Sana at 2K and 4K; none below).
 
     dim: multiple of 4; base_size: tokens per side at which neighbours lie 1/scale apart; scale: Sana's interpolation scale.
+    Raises ConfigError.
     """
 
     def __init__(self, dim: int, base_size: int, scale: float):
         super().__init__()
+        if dim % 4 or base_size < 1 or scale <= 0:
+            raise ConfigError(
+                f"positions of width={dim} with position_base={base_size}, position_scale={scale}; wanted a width that is a "
+                "multiple of 4, position_base ≥ 1 and position_scale > 0 (None for no positions)"
+            )
         self.dim, self.base_size, self.scale = dim, base_size, scale
 
     def forward(self, grid: tuple[int, int], like: Tensor) -> Tensor:

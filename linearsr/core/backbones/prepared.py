@@ -19,8 +19,11 @@ class TimeTables:
     head: Tensor
 
     def at(self, t: Tensor) -> TimeTables | None:
-        """The rows of t [B], found by equality and never by rounding; one row if all of t is one time; None if any is absent."""
-        found = self.times[None] == t[:, None].to(self.times)
+        """The rows of t [B], one row if all of t is one time; None if any is absent.
+
+        Found by equality in the wider of the two types: a float64 t beside a float32 time is another time.
+        """
+        found = self.times[None] == t[:, None].to(self.times.device)
         if not bool(found.any(-1).all()):
             return None
         rows = found.to(torch.uint8).argmax(-1)

@@ -13,12 +13,17 @@ from uuid import uuid4
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
 
+PHASES = {
+    "train": ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "load_from", "resume"),
+    "val": ("val_dataloader", "val_cfg", "val_evaluator"),
+    "test": ("test_dataloader", "test_cfg", "test_evaluator"),
+}
 FRACTIONS = ("begin", "end", "T_max")
 
 
@@ -35,7 +40,9 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
     """What can be wrong with parts, folders and files is said here, before a run folder exists.
 
     phases: "train", "val", "test"; one without a dataloader in the config is passed over.
+    The model's initial weights are drawn from `randomness.seed`.
     """
+    set_random_seed(**cfg.get("randomness", {"seed": None}))
     datasets: dict[str, Any] = {}
     metrics: dict[str, list[Any]] = {}
     for phase in phases:
@@ -67,19 +74,22 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(('"FileClient" will be deprecated', '"HardDiskBackend" is the alias'))
 
 
-def build_runner(cfg: Config, work_dir: Path, parts: Parts) -> Runner:
-    """cfg: checked, and without the phases that `parts` was not built for.
+def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path | None = None) -> Runner:
+    """cfg: checked. Phases that `parts` was not built for are left to the saved config, which is whole.
 
     Each runner has a name of its own: mmengine keys its singletons by it, and two runners of one second would share
     their best scores and logs.
     """
     settings = copy.deepcopy(cfg)
     settings.work_dir = str(work_dir)
-    given = {key: copy.deepcopy(value) for key, value in settings.items() if key != "model_wrapper_cfg"}
+    absent = {key for phase, keys in PHASES.items() if f"{phase}_dataloader" not in parts.datasets for key in keys}
+    given = {key: copy.deepcopy(value) for key, value in settings.items() if key not in {"model_wrapper_cfg", *absent}}
     for name, dataset in parts.datasets.items():
         given[name] |= {"dataset": dataset, "collate_fn": _collate(given[name].get("collate_fn"))}
     if given.get("param_scheduler") is not None:
         given["param_scheduler"] = resolve_fractions(given["param_scheduler"], given["train_cfg"]["max_iters"])
+    if resume_from is not None:
+        given |= {"load_from": str(resume_from), "resume": True}
     given |= parts.metrics
     given["model"] = parts.model
     given["experiment_name"] = f"{given.get('experiment_name') or Path(cfg.filename).stem}_{uuid4().hex[:8]}"

@@ -15,8 +15,6 @@ from linearsr.core.evaluation import PictureMetrics, contact_sheet, write_metric
 from linearsr.core.record import run_record
 from linearsr.core.weights import load_strict, read_state_dict
 
-TRAINING_KEYS = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg", "val_evaluator")
-
 
 def test(
     config: str | Path,
@@ -39,9 +37,6 @@ def test(
         checkpoint = newest_checkpoint(Path(checkpoint))
     if checkpoint is not None:
         load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
-    for key in TRAINING_KEYS:
-        cfg.pop(key, None)
-    cfg.load_from = None
     record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
     runner = build_runner(cfg, folder, parts)
     writer = PictureWriterHook(folder)

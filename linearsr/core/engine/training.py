@@ -31,15 +31,12 @@ def train(
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{config} has no train_dataloader; there is nothing to train on")
     folder = run_folder(cfg, config, work_dir)
-    checkpoint = newest_checkpoint(folder) if resume == NEWEST else resume
+    checkpoint = newest_checkpoint(folder) if resume == NEWEST else Path(resume) if resume else None
     parts = build_parts(cfg, "train", "val")
     for path in (checkpoint, cfg.get("load_from")):
         if path is not None:
             load_strict(parts.model, read_state_dict(path), str(path))
-    if checkpoint is not None:
-        cfg.load_from, cfg.resume = str(checkpoint), True
-    _drop_test(cfg)
-    runner = build_runner(cfg, folder, parts)
+    runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
     write_record(folder, "train", cfg)
     runner.train()
     return folder
@@ -59,7 +56,3 @@ def newest_checkpoint(folder: Path) -> Path:
         raise WeightsError(f"there is no iter_*.pth in {folder}; name a checkpoint, or leave --resume out to train from the beginning")
     return found[-1]
 
-
-def _drop_test(cfg: Any) -> None:
-    for key in ("test_dataloader", "test_cfg", "test_evaluator"):
-        cfg.pop(key, None)

@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 
 from linearsr.core.config import config_hash, load_config
-from linearsr.core.engine import NEWEST, test, train
+from linearsr.core.engine import NEWEST, train
+from linearsr.core.engine import test as run_test
 from linearsr.core.engine.runner import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
 from linearsr.core.weights import read_state_dict
@@ -78,7 +79,7 @@ def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
 
 def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) -> None:
     run = train(config, tmp_path / "run")
-    folder = test(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
+    folder = run_test(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
     found = json.loads((folder / "metrics.json").read_text())
     rows = {(row["method"], row["num_steps"]): row for row in found["rows"]}
     assert set(rows) == {("bicubic", None), ("model", 1), ("model", 3)}
@@ -91,7 +92,7 @@ def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) 
 
 def test_validation_and_test_measure_the_same(config: Path, tmp_path: Path) -> None:
     run = train(config, tmp_path / "run")
-    rows = json.loads((test(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
+    rows = json.loads((run_test(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
     tested = next(row["psnr_y"] for row in rows if row["num_steps"] == 1)
     assert tested == pytest.approx(scalars(run, "psnr_y")[-1], abs=1e-9)
 
@@ -102,14 +103,14 @@ def test_without_ground_truth_pictures_are_written_and_nothing_is_measured(confi
             "_delete_": True, "type": "LRFolder", "root": str(data), "name": "real", "pipeline": [{"type": "LoadPictures"}],
         }
     }  # fmt: skip
-    folder = test(config, None, tmp_path / "out", options=options)
+    folder = run_test(config, None, tmp_path / "out", options=options)
     rows = json.loads((folder / "metrics.json").read_text())["rows"]
     assert all(row["psnr_y"] is None for row in rows)
     assert len(list((folder / "restored" / "real").glob("*_1step.png"))) == 4
 
 
 def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path: Path) -> None:
-    rows = json.loads((test(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
+    rows = json.loads((run_test(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
     psnr = {(row["method"], row["num_steps"]): row["psnr_y"] for row in rows}
     # 8-bit rounding of a value within 1e-6 of half a level can fall either way
     assert psnr["model", 1] == pytest.approx(psnr["bicubic", None], abs=0.01)
@@ -157,7 +158,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_names(config: Path
     run = train(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
     for change in (["model.denoiser.width=24"], ["model.denoiser.depth=2"]):
         with pytest.raises(WeightsError, match=r"iter_3\.pth does not fit LinearSR: .*(missing|another shape)"):
-            test(config, run / "iter_3.pth", tmp_path / "out", options=change)
+            run_test(config, run / "iter_3.pth", tmp_path / "out", options=change)
         with pytest.raises(WeightsError, match="does not fit"):
             train(config, run, resume=NEWEST, options=change)
     assert not (tmp_path / "out").exists()
