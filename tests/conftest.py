@@ -4,7 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # one process per core already
 
 settings.register_profile("linearsr", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("linearsr")

@@ -13,7 +13,10 @@ from linearsr.core.registries import ALL
 def main() -> None:
     console = Console()
     for registry in ALL:
-        table = Table(title=f"{registry.name}  (config key {', '.join(registry.keys)}; entry points {registry.group})", title_justify="left")
+        table = Table(
+            title=f"{registry.name}  (config key {', '.join(registry.keys)}; entry points {registry.group})",
+            title_justify="left",
+        )
         for column in ("name", "summary", "distribution"):
             table.add_column(column)
         for name, component in registry.own().items():

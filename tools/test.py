@@ -9,16 +9,18 @@ from linearsr.core.engine.command_line import run_command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Restore the test pictures of a config and measure them.")
     parser.add_argument("config", help="a Python config file")
-    parser.add_argument("checkpoint", help="weights of the config's model, a run's folder for its newest, or none for the model as it is built")
+    parser.add_argument(
+        "checkpoint", help="weights of the config's model, a run's folder for its newest, or none for the model as it is built"
+    )
     parser.add_argument("--out", help="folder for metrics.json, sheet.png and restored/ (work_dirs/<config name>)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
     arguments = parser.parse_args()
 
-    from linearsr.core.engine import test  # after the arguments: --help needs no torch
+    from linearsr.core.engine import run_testing  # after the arguments: --help needs no torch
     from linearsr.core.evaluation import print_table
 
     checkpoint = None if arguments.checkpoint == "none" else arguments.checkpoint
-    folder = test(arguments.config, checkpoint, arguments.out, arguments.cfg_options)
+    folder = run_testing(arguments.config, checkpoint, arguments.out, arguments.cfg_options)
     print_table(json.loads((folder / "metrics.json").read_text())["rows"])
     print(f"pictures, metrics.json and sheet.png are in {folder}")
 

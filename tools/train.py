@@ -13,9 +13,9 @@ def main() -> None:
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
     arguments = parser.parse_args()
 
-    from linearsr.core.engine import train  # after the arguments: --help needs no torch
+    from linearsr.core.engine import run_training  # after the arguments: --help needs no torch
 
-    folder = train(arguments.config, arguments.work_dir, arguments.resume, arguments.cfg_options)
+    folder = run_training(arguments.config, arguments.work_dir, arguments.resume, arguments.cfg_options)
     print(f"trained; checkpoints and logs are in {folder}")
 
 

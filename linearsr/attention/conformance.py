@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from linearsr.core.conformance import ConformanceReport, LawSkipped, close
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close
 from linearsr.core.module_laws import EXACT, Trial, builder, hold_module_laws
 from linearsr.core.randomness import generator
 
@@ -70,7 +70,7 @@ def _flags(attention: nn.Module) -> str:
 
 def _declared(attention: nn.Module, flag: str) -> None:
     if getattr(attention, flag, None) is not True:
-        raise LawSkipped(f"{flag} is not declared")
+        raise LawSkippedError(f"{flag} is not declared")
 
 
 def _shape(attention: nn.Module, x: Tensor, grid: Grid) -> None:
@@ -84,7 +84,7 @@ def _shape(attention: nn.Module, x: Tensor, grid: Grid) -> None:
 
 def _dense_form(attention: Any) -> Callable[[Tensor, Grid], Tensor]:
     if not hasattr(attention, "forward_dense"):
-        raise LawSkipped("there is no forward_dense(x, grid)")
+        raise LawSkippedError("there is no forward_dense(x, grid)")
     return attention.forward_dense
 
 
@@ -123,7 +123,7 @@ def _permuted(attention: nn.Module, x: Tensor, grid: Grid) -> str:
 def _tiled(attention: Any, x: Tensor, grid: Grid) -> str:
     _declared(attention, "additive")
     if attention.halo:
-        raise LawSkipped(f"halo is {attention.halo}: only tiles that touch, but do not overlap, are tried here")
+        raise LawSkippedError(f"halo is {attention.halo}: only tiles that touch, but do not overlap, are tried here")
     picture = x.unflatten(1, grid)
     with torch.no_grad():
         whole = attention(x, grid).unflatten(1, grid)

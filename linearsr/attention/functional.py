@@ -2,7 +2,7 @@
 
     o_i = φ(q_i) S / (φ(q_i) n + eps),   S = 1/N Σ_j φ(k_j)ᵀ v_j,   n = 1/N Σ_j φ(k_j)ᵀ,   φ = ReLU
 
-B pictures, H heads, N tokens, D width of a query and key, E width of a value. (LinearSR §3.2; the maths is Sana's.)
+B pictures, H heads, N tokens, D width of a query and key, E width of a value. (LinearSR; the maths is Sana's.)
 S and n are sums over tokens, so a picture may be summed tile by tile: `state + state`, then `apply_state` on each tile.
 """
 
@@ -40,9 +40,8 @@ class LinearState:
 def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float = EPS) -> Tensor:
     """q, k: [B, H, N, D]; v: [B, H, N, E], any strides; the number of queries may differ from that of keys.
 
-    Returns [B, H, N, E] in v's dtype, laid out token by token (so that joining the heads copies nothing). Sums and the
-    division are in float32, or float64 where an input is. A query without a positive entry gives exactly 0, with a
-    finite gradient; so does a picture whose keys have none. Raises ShapeError.
+    Returns [B, H, N, E] in v's dtype. Sums and the division are in float32, or float64 where an input is. A query without a
+    positive entry gives exactly 0, with a finite gradient; so does a picture whose keys have none. Raises ShapeError.
     """
     if q.ndim != 4 or q.shape[:2] != k.shape[:2] or q.shape[-1] != k.shape[-1] or k.shape[:3] != v.shape[:3]:
         raise ShapeError(
@@ -68,7 +67,10 @@ def sum_state(k: Tensor, v: Tensor) -> LinearState:
 
 
 def apply_state(q: Tensor, state: LinearState, *, eps: float = EPS) -> Tensor:
-    """q: [B, H, N, D]. Returns [B, H, N, E], token by token in memory; float32 or float64, as the wider of q and the state."""
+    """q: [B, H, N, D]. Returns [B, H, N, E] in float32 or float64, as the wider of q and the state.
+
+    What was worked on in chunks lies token by token in memory, so that joining the heads copies nothing.
+    """
     wide = _wide(q, state.keys)
     with torch.autocast(q.device.type, enabled=False):
         values = state.key_values.to(wide) / state.tokens

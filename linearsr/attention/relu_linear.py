@@ -14,7 +14,7 @@ from linearsr.core.registries import ATTENTION
 
 @ATTENTION.register_module()
 class ReLULinearAttention(MultiHeadAttention):
-    """Linear attention with φ = ReLU (LinearSR §3.2, Sana). Options: qk_norm.
+    """Linear attention with φ = ReLU (LinearSR, Sana). Options: qk_norm.
 
     Its state is a sum over tokens, so a picture may be attended to tile by tile: add the tiles' states, then apply the
     sum to each tile. A tile needs no tokens of its neighbours.

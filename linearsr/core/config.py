@@ -112,13 +112,12 @@ def _written_in(at: Path, file: FilePath, bases: Mapping[FilePath, Config]) -> F
 
 
 def _has(node: Any, at: Path) -> bool:
+    """Whether there is something at this path."""
     node = node.to_dict() if isinstance(node, Config) else node
     for part in at:
-        if isinstance(node, Mapping) and part in node:
+        try:
             node = node[part]
-        elif isinstance(node, list | tuple) and isinstance(part, int) and part < len(node):
-            node = node[part]
-        else:
+        except (KeyError, IndexError, TypeError):
             return False
     return True
 
@@ -135,14 +134,19 @@ def _drop_stale_keys(before: Config, after: Config, by: str, explicit: Sequence[
         stale = [
             key
             for key, value in old[path].items()
-            if key != "type" and node.get(key) == value and not keys.accepts(key) and key not in builder_keys(path)
+            if key != "type"
+            and node.get(key) == value
+            and not keys.accepts(key)
+            and key not in builder_keys(path)
             and dotted((*path, key)) not in explicit
         ]
         for key in stale:
-            del node[key]
+            node.pop(key)  # type: ignore[attr-defined]
         if stale:
             names = ", ".join(stale)
-            warnings.warn(f"{by}: {dotted(path)} is now {node['type']}; dropped {names} of {old[path].get('type')}", OverrideNote, 4)
+            warnings.warn(
+                f"{by}: {dotted(path)} is now {node['type']}; dropped {names} of {old[path].get('type')}", OverrideNote, 4
+            )
 
 
 def _strip(cfg: Config) -> None:

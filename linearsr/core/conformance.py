@@ -17,7 +17,7 @@ class Finding:
     detail: str = ""
 
 
-class LawSkipped(Exception):
+class LawSkippedError(Exception):
     """Raised by a law that does not apply to this component, with the reason."""
 
 
@@ -32,7 +32,7 @@ class ConformanceReport:
         """Runs `test`. It fails by raising; what it returns, if anything, becomes the detail."""
         try:
             self.findings.append(Finding(law, "passed", str(test() or "")))
-        except LawSkipped as reason:
+        except LawSkippedError as reason:
             self.findings.append(Finding(law, "skipped", str(reason)))
         except Exception as error:  # a plugin may fail in any way; the report is where that is said
             self.findings.append(Finding(law, "failed", f"{type(error).__name__}: {error}"))

@@ -64,7 +64,9 @@ def check_config(cfg: Mapping[str, Any], origin: Origin) -> None:
     _check_plain(cfg.get("env_cfg") or {}, ENV_KEYS, ("env_cfg",), origin)
 
 
-def typed_nodes(node: Any, path: Path = (), registry: Registry | None = None) -> Iterator[tuple[Path, Mapping[str, Any], Registry]]:
+def typed_nodes(
+    node: Any, path: Path = (), registry: Registry | None = None
+) -> Iterator[tuple[Path, Mapping[str, Any], Registry]]:
     """Every dict of the config that describes a component, with its path and the registry that its key names."""
     node = getattr(node, "_cfg_dict", node)  # mmengine's Config is a mapping in all but name
     if isinstance(node, list | tuple):

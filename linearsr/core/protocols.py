@@ -119,9 +119,7 @@ class Path(Protocol):
 class TimeSampler(Protocol):
     """Times for training."""
 
-    def sample(
-        self, n: int, generator: torch.Generator | None = None, *, interval: tuple[float, float] = (0.0, 1.0)
-    ) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator | None = None, *, interval: tuple[float, float] = (0.0, 1.0)) -> Tensor:
         """float64 [n] in (0, 1] and inside the interval; a restricted draw is the conditional distribution."""
         ...
 

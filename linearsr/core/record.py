@@ -16,7 +16,18 @@ from mmengine.config import Config
 from linearsr.core.atomic import write_text
 from linearsr.core.config import config_hash
 
-PACKAGES = ("linearsr", "torch", "mmengine", "mmcv-lite", "einops", "numpy", "pillow", "safetensors", "scikit-image", "scikit-learn")
+PACKAGES = (
+    "linearsr",
+    "torch",
+    "mmengine",
+    "mmcv-lite",
+    "einops",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "scikit-image",
+    "scikit-learn",
+)
 
 
 def run_record(cfg: Config) -> dict[str, Any]:

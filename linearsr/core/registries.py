@@ -58,4 +58,8 @@ ALL: tuple[Registry, ...] = tuple(value for value in list(globals().values()) if
 BY_KEY: dict[str, Registry] = {key: registry for registry in ALL for key in registry.keys}
 """Config key -> the registry that a dict under that key belongs to."""
 
-__all__ = ["ALL", "BY_KEY", *(name for name, value in list(globals().items()) if isinstance(value, Registry) and name.isupper())]
+__all__ = [
+    "ALL",
+    "BY_KEY",
+    *(name for name, value in list(globals().items()) if isinstance(value, Registry) and name.isupper()),
+]

@@ -62,11 +62,13 @@ class Registry(mmengine.registry.Registry):
     def require(self, key: Any) -> Any:
         """As `get`, but an unknown name is an UnknownComponentError that lists the known ones."""
         if not isinstance(key, str):
-            raise ConfigError(f"the type of a {self.name} is {key!r}; wanted a name in quotes, such as type=\"Name\"")
+            raise ConfigError(f'the type of a {self.name} is {key!r}; wanted a name in quotes, such as type="Name"')
         component = self.get(key)
         if component is None:
             known = self.names()
-            raise UnknownComponentError(f"no {self.name} named {key!r}{nearest(key, known) or '.'} Known: {', '.join(known) or 'none'}")
+            raise UnknownComponentError(
+                f"no {self.name} named {key!r}{nearest(key, known) or '.'} Known: {', '.join(known) or 'none'}"
+            )
         return component
 
     def build(self, cfg: Mapping[str, Any], **offered: Any) -> Any:
@@ -76,7 +78,7 @@ class Registry(mmengine.registry.Registry):
         Raises UnknownComponentError, PluginLoadError, or ConfigError for an unknown, contradicted or missing key.
         """
         if not isinstance(cfg, Mapping) or "type" not in cfg:
-            raise ConfigError(f"a {self.name} is described as dict(type=\"Name\", …), got {cfg!r}")
+            raise ConfigError(f'a {self.name} is described as dict(type="Name", …), got {cfg!r}')
         component = self.require(cfg["type"])
         given = {key: value for key, value in cfg.items() if key not in ("type", "_scope_")}
         refuse_unknown_keys(component, given, f"{self.name} {cfg['type']!r}")

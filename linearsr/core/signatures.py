@@ -73,7 +73,9 @@ def merge_offer(component: Callable[..., Any], given: Mapping[str, Any], offered
     arguments = dict(given)
     for key, value in offered.items():
         if key in arguments and arguments[key] is not value and arguments[key] != value:
-            raise ConfigError(f"{name}: `{key}` is set by the model: {value!r}; the config says {arguments[key]!r}; leave it out")
+            raise ConfigError(
+                f"{name}: `{key}` is set by the model: {value!r}; the config says {arguments[key]!r}; leave it out"
+            )
         if keys.accepts(key):
             arguments[key] = value
     missing = [key for key in keys.required if key not in arguments]

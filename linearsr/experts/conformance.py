@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, LawSkipped
+from linearsr.core.conformance import ConformanceReport, LawSkippedError
 from linearsr.core.errors import LinearSRError
 from linearsr.core.protocols import Router
 
@@ -73,7 +73,7 @@ def check_router(router: Router, features: Tensor | None = None) -> ConformanceR
 
 def _time_only(router: Router) -> None:
     if not router.depends_on_time_only:
-        raise LawSkipped("depends_on_time_only is False")
+        raise LawSkippedError("depends_on_time_only is False")
 
 
 def _ascending(edges: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, LawSkipped, close
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close
 from linearsr.core.errors import LinearSRError
 from linearsr.core.protocols import Guidance
 from linearsr.core.randomness import generator
@@ -43,13 +43,13 @@ def check_guidance(guidance: Guidance, image_01: Tensor | None = None, *, tolera
 
     def deterministic() -> str:
         if not guidance.cacheable:
-            raise LawSkipped("cacheable is False")
+            raise LawSkippedError("cacheable is False")
         first, again = guidance(image), guidance(image)
         return close("tokens", again.tokens, first.tokens, 0)
 
     def alone() -> str:
         if not guidance.cacheable:
-            raise LawSkipped("cacheable is False")
+            raise LawSkippedError("cacheable is False")
         together = guidance(image)
         return "; ".join(_same_words(together, i, guidance(image[i : i + 1]), tolerance) for i in range(batch))
 

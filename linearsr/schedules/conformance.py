@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, LawSkipped, close
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close
 from linearsr.core.errors import LinearSRError
 from linearsr.core.protocols import Path, Preconditioner, Solver, TimeGrid, TimeSampler
 from linearsr.core.randomness import generator
@@ -88,7 +88,7 @@ def check_time_sampler(sampler: TimeSampler, seed: int = 0, draws: int = 4000) -
 
     def conditional(low: float, high: float) -> str:
         if low >= high:
-            raise LawSkipped(f"the 10 % and 40 % quantiles are both {low:.6g}")
+            raise LawSkippedError(f"the 10 % and 40 % quantiles are both {low:.6g}")
         among_all = everywhere[_between(everywhere, low, high)]
         restricted = sampler.sample(draws, generator(seed + 2), interval=(low, high))
         if not bool(_between(restricted, low, high).all()):

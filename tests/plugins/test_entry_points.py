@@ -21,14 +21,18 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_plugin_is_named_without_being_imported(site: Path) -> None:
-    install(site, "lazy_pkg", "lazy_mod", SOURCE.format(name="LazyAttention"), {"LazyAttention": "lazy_mod:LazyAttention"}, GROUP)
+    install(
+        site, "lazy_pkg", "lazy_mod", SOURCE.format(name="LazyAttention"), {"LazyAttention": "lazy_mod:LazyAttention"}, GROUP
+    )
     assert "LazyAttention" in ATTENTION.names()
     assert "LazyAttention" in ATTENTION
     assert "lazy_mod" not in sys.modules
 
 
 def test_a_plugin_is_built_with_what_the_caller_offers(site: Path) -> None:
-    install(site, "good_pkg", "good_mod", SOURCE.format(name="GoodAttention"), {"GoodAttention": "good_mod:GoodAttention"}, GROUP)
+    install(
+        site, "good_pkg", "good_mod", SOURCE.format(name="GoodAttention"), {"GoodAttention": "good_mod:GoodAttention"}, GROUP
+    )
     attention = ATTENTION.build({"type": "GoodAttention", "rank": 3}, dim=16, num_heads=2)
     assert attention.down.weight.shape == (3, 16)
 
@@ -42,7 +46,9 @@ def test_a_dotted_path_names_a_class_without_an_entry_point(site: Path) -> None:
 
 def test_a_plugin_that_does_not_import_is_blamed_with_its_cause(site: Path) -> None:
     install(site, "broken_pkg", "broken_mod", "import triton_that_is_not_there\n", {"Broken": "broken_mod:Broken"}, GROUP)
-    with pytest.raises(PluginLoadError, match=r"broken_pkg 1\.0 provides 'Broken'.*No module named 'triton_that_is_not_there'") as caught:
+    with pytest.raises(
+        PluginLoadError, match=r"broken_pkg 1\.0 provides 'Broken'.*No module named 'triton_that_is_not_there'"
+    ) as caught:
         ATTENTION.build({"type": "Broken"})
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
@@ -64,7 +70,9 @@ def test_two_distributions_that_claim_one_name_are_both_named(site: Path) -> Non
 def test_a_distribution_that_claims_our_name_is_named_with_ours(site: Path) -> None:
     source = SOURCE.format(name="Mine")
     install(site, "greedy_pkg", "greedy_mod", source, {"SoftmaxAttention": "greedy_mod:Mine"}, GROUP)
-    with pytest.raises(PluginLoadError, match=r"greedy_pkg 1\.0 claims the name 'SoftmaxAttention', which is linearsr\.attention"):
+    with pytest.raises(
+        PluginLoadError, match=r"greedy_pkg 1\.0 claims the name 'SoftmaxAttention', which is linearsr\.attention"
+    ):
         ATTENTION.require("SoftmaxAttention")
 
 

@@ -19,7 +19,12 @@ class LinearBlock(nn.Module):
     """
 
     def __init__(
-        self, dim: int, num_heads: int, attention: Mapping[str, Any], feed_forward: Mapping[str, Any], cross: Mapping[str, Any] | None
+        self,
+        dim: int,
+        num_heads: int,
+        attention: Mapping[str, Any],
+        feed_forward: Mapping[str, Any],
+        cross: Mapping[str, Any] | None,
     ):
         super().__init__()
         self.scale_shift_table = scale_shift_table(6, dim)
@@ -28,7 +33,7 @@ class LinearBlock(nn.Module):
         self.feed_forward = FEED_FORWARDS.build(feed_forward, dim=dim)
 
     def modulation(self, shared: Tensor) -> Tensor:
-        """shared [T, 6·D], the time block's output -> [6, T, D]: shift, scale, gate of the attention, then of the feed-forward."""
+        """shared [T, 6·D], the time block's output -> [6, T, D]: shift, scale, gate; attention first."""
         return self.scale_shift_table[:, None] + shared.unflatten(-1, (6, -1)).transpose(0, 1)
 
     def forward(self, x: Tensor, grid: tuple[int, int], modulation: Tensor, cross: CrossTokens | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The backbone: a diffusion transformer on linear attention (LinearSR §3.1; the maths is Sana's).
+"""The backbone: a diffusion transformer on linear attention (LinearSR; the maths is Sana's).
 
 B pictures, C latent channels, (h, w) latent grid, p patch size, N = h/p · w/p tokens, D width.
 """
@@ -62,9 +62,13 @@ class LinearDiT(nn.Module):
     ):
         super().__init__()
         if depth < 1 or width < 1 or head_width < 1 or width % head_width:
-            raise ConfigError(f"LinearDiT: depth={depth}, width={width}, head_width={head_width}; wanted ≥ 1 and a head_width that divides width")
+            raise ConfigError(
+                f"LinearDiT: depth={depth}, width={width}, head_width={head_width}; wanted ≥ 1, head_width a divisor of width"
+            )
+        if latent_factor % upscale:
+            raise ConfigError(f"LinearDiT: upscale={upscale} does not divide latent_factor={latent_factor}")
         self.latent_channels, self.patch_size, self.guidance_width = latent_channels, patch_size, guidance_width
-        self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=max(latent_factor // upscale, 1))
+        self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=latent_factor // upscale)
         features = 0 if self.lr_stem is None else self.lr_stem.out_channels
         self.patch_embed = PatchEmbed(latent_channels + features, width, patch_size)
         self.positions = None if position_scale is None else SinCosPositions(width, position_base, position_scale)
@@ -72,7 +76,9 @@ class LinearDiT(nn.Module):
         self.time_block = nn.Linear(width, 6 * width)
         self.guidance_projection = None if guidance_width is None else GuidanceProjection(guidance_width, width)
         cross = None if guidance_width is None else {"head_width": cross_head_width or head_width, "qk_norm": cross_qk_norm}
-        self.blocks = nn.ModuleList(LinearBlock(width, width // head_width, attention, feed_forward, cross) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            LinearBlock(width, width // head_width, attention, feed_forward, cross) for _ in range(depth)
+        )
         self.scale_shift_table = scale_shift_table(2, width)
         self.head = nn.Linear(width, latent_channels * patch_size**2)
         if zero_init:
@@ -107,19 +113,26 @@ class LinearDiT(nn.Module):
         """What does not change over the steps: the LR's share of the tokens, each block's keys and values of the guidance, and
         the modulation of every time in `times` [T]. A time that is not among them is computed when it comes."""
         share, grid = self._look_at(lr)
-        return Prepared(share, grid, self._attend_to(guidance, None if lr is None else len(lr)), None if times is None else self.tables(times))
+        return Prepared(
+            share,
+            grid,
+            self._attend_to(guidance, None if lr is None else len(lr)),
+            None if times is None else self.tables(times),
+        )
 
     def tables(self, t: Tensor) -> TimeTables:
         """t [T] -> the modulation of every block and of the head."""
         embedded = self.time_embed(t)
         shared = self.time_block(F.silu(embedded))
         head = self.scale_shift_table[:, None] + embedded
-        return TimeTables(t, tuple(block.modulation(shared) for block in self.blocks), head)
+        return TimeTables(t, tuple(block.modulation(shared) for block in self._layers), head)
 
     def embed(self, z_t: Tensor, grid: tuple[int, int], prepared: Prepared) -> Tensor:
         """z_t [B, C, h, w] -> tokens [B, N, D]."""
         if prepared.lr_share is not None and prepared.grid != grid:
-            raise ShapeError(f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size")
+            raise ShapeError(
+                f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size"
+            )
         x = self.patch_embed(z_t, prepared.lr_share)
         return x if self.positions is None else x + self.positions(grid, x)
 
@@ -130,27 +143,42 @@ class LinearDiT(nn.Module):
         p = self.patch_size
         return rearrange(out, "b (h w) (p q c) -> b c (h p) (w q)", h=grid[0], p=p, q=p)
 
+    @property
+    def _layers(self) -> list[LinearBlock]:
+        return list(self.blocks)  # type: ignore[arg-type]
+
     def _look_at(self, lr: Tensor | None) -> tuple[Tensor | None, tuple[int, int] | None]:
         if (lr is None) != (self.lr_stem is None):
-            has = "no LR stem, so lr must be None" if self.lr_stem is None else "an LR stem and needs lr; without LR set denoiser.lr_stem=None"
-            raise ConfigError(f"this LinearDiT has {has}")
+            stem = "no LR stem, so lr must be None" if self.lr_stem is None else "an LR stem and needs lr, or lr_stem=None"
+            raise ConfigError(f"this LinearDiT has {stem}")
         if lr is None or self.lr_stem is None:
             return None, None
         features = self.lr_stem(lr)
-        return self.patch_embed.share_of(features), (features.shape[-2] // self.patch_size, features.shape[-1] // self.patch_size)
+        return self.patch_embed.share_of(features), (
+            features.shape[-2] // self.patch_size,
+            features.shape[-1] // self.patch_size,
+        )
 
     def _attend_to(self, guidance: GuidanceTokens | None, batch: int | None) -> tuple[CrossTokens | None, ...]:
         if self.guidance_projection is None or guidance is None:
             if guidance is not None:
-                raise ConfigError("this LinearDiT has no cross-attention, but guidance was given; set model.guidance, or pass None")
+                raise ConfigError(
+                    "this LinearDiT has no cross-attention, but guidance was given; set model.guidance, or pass None"
+                )
             return (None,) * len(self.blocks)
         check_guidance(guidance, self.guidance_width or 0, batch or len(guidance.tokens))
         projected = self.guidance_projection(guidance.tokens)
-        return tuple(block.cross_attention.tokens(projected, guidance.mask) for block in self.blocks)  # type: ignore[union-attr,operator]
+        return tuple(
+            block.cross_attention.tokens(projected, guidance.mask)
+            for block in self._layers
+            if block.cross_attention is not None
+        )
 
     def _check(self, z_t: Tensor, t: Tensor) -> None:
         if z_t.ndim != 4 or z_t.shape[1] != self.latent_channels or t.shape != z_t.shape[:1]:
-            raise ShapeError(f"z_t is {list(z_t.shape)} and t {list(t.shape)}; wanted [B, {self.latent_channels}, h, w] and [B]")
+            raise ShapeError(
+                f"z_t is {list(z_t.shape)} and t {list(t.shape)}; wanted [B, {self.latent_channels}, h, w] and [B]"
+            )
         if t.dtype not in (torch.float32, torch.float64):
             raise ShapeError(f"t is {t.dtype}; wanted float32 or float64: 16 bits cannot tell two sampling times apart")
 
@@ -163,5 +191,5 @@ class LinearDiT(nn.Module):
             for row in (2, 5):
                 self.time_block.weight[row * width : (row + 1) * width].zero_()
                 self.time_block.bias[row * width : (row + 1) * width].zero_()
-                for block in self.blocks:
-                    block.scale_shift_table[row].zero_()  # type: ignore[index,union-attr]
+                for block in self._layers:
+                    block.scale_shift_table[row].zero_()

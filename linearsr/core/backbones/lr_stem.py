@@ -26,7 +26,7 @@ def spread_strides(stride: int, depth: int) -> list[int]:
 
 @STEMS.register_module()
 class ConvStem(nn.Module):
-    """3×3 convolutions with SiLU between them, whose strides multiply to `stride` (LinearSR §3.1: three, strides 2, 2, 2).
+    """3×3 convolutions with SiLU between them, whose strides multiply to `stride` (LinearSR: three, strides 2, 2, 2).
 
     stride:       picture pixels per latent pixel and side; the denoiser supplies it
     width:        channels between the convolutions; out_channels: of the last, `width` by default

@@ -26,8 +26,8 @@ def collate_pictures(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _stack(samples: Sequence[dict[str, Any]], kind: str) -> Tensor | None:
-    pictures = [sample.get(kind) for sample in samples]
-    if any(picture is None for picture in pictures):
+    pictures = [sample[kind] for sample in samples if sample.get(kind) is not None]
+    if len(pictures) < len(samples):
         if kind == "lr":
             raise DataError(f"{samples[0]['name']} has no LR; add dict(type='BicubicDegradation', scale=…) to the pipeline")
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset
 
-from linearsr.core.data.images import list_images
+from linearsr.core.data.images import check_image, list_images
 from linearsr.core.errors import ConfigError, DataError
 from linearsr.core.registries import DATASETS, TRANSFORMS
 
@@ -68,7 +68,7 @@ class HRFolder(PictureDataset):
 class PairedFolders(PictureDataset):
     """HR and LR pictures, paired by file name without its format.
 
-    hr_suffix, lr_suffix: cut off the end of the names before they are compared: "_HR" and "_LR" pair img_HR.png with img_LR.png.
+    hr_suffix, lr_suffix: cut off the end of the names first: "_HR" and "_LR" pair img_HR.png with img_LR.png.
     Raises DataError that lists what has no partner.
     """
 
@@ -87,7 +87,8 @@ class PairedFolders(PictureDataset):
         if alone:
             more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
             raise DataError(
-                f"{len(alone)} pictures of {hr_root} and {lr_root} have no partner of the same name: {', '.join(alone[:3])}{more}; "
+                f"{len(alone)} pictures of {hr_root} and {lr_root} have no partner of the same name: "
+                f"{', '.join(alone[:3])}{more}; "
                 "names must agree, see hr_suffix and lr_suffix"
             )
         super().__init__([PictureFiles(stem, hr[stem], lr[stem]) for stem in hr], pipeline, name or Path(hr_root).parent.name)
@@ -111,3 +112,15 @@ class JoinedDatasets(ConcatDataset[Sample]):
         if not datasets:
             raise ConfigError("JoinedDatasets has no datasets; give a list of dict(type=…)")
         super().__init__([DATASETS.build(dataset) for dataset in datasets])
+
+
+def check_files(dataset: Dataset[Any]) -> None:
+    """Looks at the first bytes of every picture of a data set of ours. Raises DataError for the first that is none.
+
+    For evaluation, where one bad file would spoil the figures after all the work.
+    """
+    for part in getattr(dataset, "datasets", [dataset]):
+        for files in getattr(part, "pictures", ()):
+            for path in (files.hr, files.lr):
+                if path is not None:
+                    check_image(path)

@@ -16,7 +16,7 @@ from linearsr.core.data.pixel_modes import rgb_01
 from linearsr.core.errors import DataError, ShapeError
 from linearsr.core.pixels import from_uint8, to_uint8
 
-__all__ = ["FORMATS", "from_uint8", "list_images", "read_image", "to_uint8", "write_image"]
+__all__ = ["FORMATS", "check_image", "from_uint8", "list_images", "read_image", "to_uint8", "write_image"]
 
 FORMATS: Final = {
     ".png": "PNG",
@@ -37,6 +37,17 @@ SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "BMP": {},
 }
 """All but JPEG are lossless; JPEG is written at quality 95 without chroma subsampling (our choice)."""
+
+
+def check_image(path: str | Path) -> None:
+    """Raises DataError, which names the file, if its first bytes are not those of a picture. Reads no pixels."""
+    try:
+        with Image.open(path):
+            pass
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
 
 
 def read_image(path: str | Path) -> Tensor:

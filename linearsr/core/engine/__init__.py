@@ -2,8 +2,8 @@
 
 from linearsr.core.engine.hooks import FiniteLossHook, PictureWriterHook, PlainCheckpointHook, ProgressHook
 from linearsr.core.engine.loops import RestoreTestLoop, RestoreValLoop
-from linearsr.core.engine.testing import test
-from linearsr.core.engine.training import NEWEST, train
+from linearsr.core.engine.testing import run_testing
+from linearsr.core.engine.training import NEWEST, run_training
 from linearsr.core.engine.wandb_backend import WandbBackend
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "RestoreTestLoop",
     "RestoreValLoop",
     "WandbBackend",
-    "test",
-    "train",
+    "run_testing",
+    "run_training",
 ]

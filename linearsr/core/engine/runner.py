@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
+from linearsr.core.data.datasets import check_files
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
 
@@ -51,6 +52,8 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
             if "dataset" not in loader:
                 raise ConfigError(f"{phase}_dataloader has no dataset; add dataset=dict(type=…)")
             datasets[f"{phase}_dataloader"] = DATASETS.build(loader["dataset"])
+            if phase != "train":
+                check_files(datasets[f"{phase}_dataloader"])
         if evaluator is not None:
             described = [evaluator] if isinstance(evaluator, Mapping) else evaluator
             metrics[f"{phase}_evaluator"] = [METRICS.build(metric) for metric in described]
@@ -111,7 +114,9 @@ def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
             value = entry.get(key)
             if isinstance(value, float):
                 if not 0 <= value <= 1:
-                    raise ConfigError(f"param_scheduler.{key} is {value}; wanted a fraction of max_iters in 0..1, or a whole number")
+                    raise ConfigError(
+                        f"param_scheduler.{key} is {value}; wanted a fraction of max_iters in 0..1, or a whole number"
+                    )
                 entry[key] = round(value * max_iters)
         resolved.append(entry)
     return resolved

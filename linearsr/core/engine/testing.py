@@ -16,7 +16,7 @@ from linearsr.core.record import run_record
 from linearsr.core.weights import load_strict, read_state_dict
 
 
-def test(
+def run_testing(
     config: str | Path,
     checkpoint: str | Path | None,
     out: str | Path | None = None,

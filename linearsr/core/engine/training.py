@@ -16,7 +16,7 @@ NEWEST = "newest"
 """`resume` for a bare --resume."""
 
 
-def train(
+def run_training(
     config: str | Path,
     work_dir: str | Path | None = None,
     resume: str | Path | None = None,
@@ -53,6 +53,7 @@ def newest_checkpoint(folder: Path) -> Path:
     """
     found = sorted(folder.glob("iter_*.pth"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     if not found:
-        raise WeightsError(f"there is no iter_*.pth in {folder}; name a checkpoint, or leave --resume out to train from the beginning")
+        raise WeightsError(
+            f"there is no iter_*.pth in {folder}; name a checkpoint, or leave --resume out to train from the beginning"
+        )
     return found[-1]
-

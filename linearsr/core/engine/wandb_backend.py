@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.config import Config
@@ -20,7 +20,7 @@ class WandbBackend(BaseVisBackend):
     Scalars of training and validation are logged against `iteration`, so both lie on one axis whatever their order.
     """
 
-    def __init__(self, save_dir: str, project: str = "linearsr", mode: str = "offline"):
+    def __init__(self, save_dir: str, project: str = "linearsr", mode: Literal["online", "offline", "disabled"] = "offline"):
         super().__init__(save_dir)
         self.project, self.mode = project, mode
         self.run: Any = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def build_model(config: str | Path | Config | Mapping[str, Any]) -> LinearSR:
     """config: a config file, a loaded config, or its `model` dict. The model has its initial weights."""
     cfg = load_config(config) if isinstance(config, str | Path) else config
-    return MODELS.build(cfg["model"] if "model" in cfg else cfg)
+    return MODELS.build(cfg.get("model", cfg))
 
 
 def load_model(config: str | Path | Config | Mapping[str, Any], checkpoint: str | Path) -> LinearSR:

@@ -25,7 +25,7 @@ Part = Mapping[str, Any]
 
 @parts.MODELS.register_module()
 class LinearSR(BaseModel):
-    """Flow matching from noise to the HR latent, conditioned on the LR picture (LinearSR §3).
+    """Flow matching from noise to the HR latent, conditioned on the LR picture (LinearSR).
 
     upscale: whole number that divides the autoencoder's factor. Every other argument describes a part as dict(type=…);
     `guidance` and `preconditioner` may be None: no cross-attention, and v = F.
@@ -55,7 +55,8 @@ class LinearSR(BaseModel):
         self.autoencoder = parts.AUTOENCODERS.build(autoencoder, upscale=upscale)
         if upscale < 1 or self.autoencoder.factor % upscale:
             raise ConfigError(
-                f"model.upscale is {upscale}; wanted a whole number that divides model.autoencoder's factor, {self.autoencoder.factor}"
+                f"model.upscale is {upscale}; wanted a whole number that divides the factor of model.autoencoder, "
+                f"which is {self.autoencoder.factor}"
             )
         self.denoiser = parts.DENOISERS.build(
             denoiser,
@@ -68,7 +69,7 @@ class LinearSR(BaseModel):
         self.lr_multiple: int = self.autoencoder.factor // upscale * getattr(self.denoiser, "patch_size", 1)
 
     def loss(self, batch: SRBatch) -> dict[str, Tensor]:
-        """Mean squared error of the velocity at a random time of each picture (LinearSR §3, flow matching)."""
+        """Mean squared error of the velocity at a random time of each picture (LinearSR, flow matching)."""
         self._refuse_illegal_crop(batch)
         assert batch.hr is not None
         hr, lr = 2 * batch.hr - 1, 2 * batch.lr - 1

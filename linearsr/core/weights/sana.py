@@ -79,8 +79,8 @@ def sana_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     width = cfg["num_attention_heads"] * cfg["attention_head_dim"]
     if cfg["num_cross_attention_heads"] * cfg["cross_attention_head_dim"] != width:
         raise ConfigError(
-            f"the Sana config has {cfg['num_cross_attention_heads']} cross-attention heads of {cfg['cross_attention_head_dim']}; "
-            f"their product must be the width {width}"
+            f"the Sana config has {cfg['num_cross_attention_heads']} cross-attention heads of "
+            f"{cfg['cross_attention_head_dim']}; their product must be the width {width}"
         )
     qk_norm = cfg["qk_norm"] is not None
     return {

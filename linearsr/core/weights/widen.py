@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def widen_input(weight: Tensor, channels: int) -> Tensor:
-    """weight [D, C, p, p] -> [D, channels, p, p]: the old channels copied, the new ones 0 (LinearSR §3.1).
+    """weight [D, C, p, p] -> [D, channels, p, p]: the old channels copied, the new ones 0 (LinearSR).
 
     So the output is at first the old one whatever the new channels hold, while their gradient is not 0.
     """

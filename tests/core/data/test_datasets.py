@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from linearsr.core.data import (
-    BicubicDegradation, BundledPhotos, CropToMultiple, DrawSampler, HRFolder, JoinedDatasets, LoadPictures, LRFolder,
-    PairedFolders, RandomCrop, RandomFlipRotate, collate_pictures, degrade_bicubic, write_image,
+    BicubicDegradation,
+    BundledPhotos,
+    CropToMultiple,
+    DrawSampler,
+    HRFolder,
+    JoinedDatasets,
+    LoadPictures,
+    LRFolder,
+    PairedFolders,
+    RandomCrop,
+    RandomFlipRotate,
+    collate_pictures,
+    degrade_bicubic,
+    write_image,
 )  # fmt: skip
 from linearsr.core.data.samplers import DrawIndex
 from linearsr.core.errors import ConfigError, DataError
@@ -135,7 +147,10 @@ def test_a_cached_picture_gives_the_same_crop(folder: Path) -> None:
     for load in (plain, cached, cached):
         sample = load.transform({"hr_path": path, "lr_path": None, "seed": 5, "name": "p0"})
         crop = RandomCrop(16, 4).transform(sample)["hr"]
-        assert torch.equal(crop, RandomCrop(16, 4).transform(plain.transform({"hr_path": path, "lr_path": None, "seed": 5, "name": "p0"}))["hr"])
+        assert torch.equal(
+            crop,
+            RandomCrop(16, 4).transform(plain.transform({"hr_path": path, "lr_path": None, "seed": 5, "name": "p0"}))["hr"],
+        )
 
 
 def test_the_bundled_split_is_fixed_and_disjoint() -> None:

@@ -9,15 +9,16 @@ import torch
 from mmengine.config import Config
 
 from linearsr.core.config import config_hash, load_config
-from linearsr.core.engine import NEWEST, train
-from linearsr.core.engine import test as run_test
+from linearsr.core.engine import NEWEST, run_testing, run_training
 from linearsr.core.engine.runner import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
 from linearsr.core.weights import read_state_dict
 
 
 def scalars(folder: Path, key: str) -> list[float]:
-    lines = [json.loads(line) for path in sorted(folder.glob("*/vis_data/scalars.json")) for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line) for path in sorted(folder.glob("*/vis_data/scalars.json")) for line in path.read_text().splitlines()
+    ]
     return [line[key] for line in lines if key in line]
 
 
@@ -27,7 +28,7 @@ def same_weights(one: Path, two: Path) -> bool:
 
 
 def test_a_checkpoint_loads_with_weights_only_and_holds_the_averaged_weights(config: Path, tmp_path: Path) -> None:
-    folder = train(config, tmp_path / "run")
+    folder = run_training(config, tmp_path / "run")
     checkpoint = torch.load(folder / "iter_6.pth", weights_only=True)
     name = next(name for name in checkpoint["state_dict"] if name.endswith("patch_embed.weight") or "weight" in name)
     assert {"state_dict", "ema_state_dict", "optimizer", "param_schedulers", "message_hub", "meta"} <= checkpoint.keys()
@@ -35,41 +36,41 @@ def test_a_checkpoint_loads_with_weights_only_and_holds_the_averaged_weights(con
 
 
 def test_six_iterations_are_three_and_three_resumed(config: Path, tmp_path: Path) -> None:
-    straight = train(config, tmp_path / "straight")
+    straight = run_training(config, tmp_path / "straight")
     halves = tmp_path / "halves"
     halves.mkdir()
     shutil.copy(straight / "iter_3.pth", halves)
-    train(config, halves, resume=NEWEST)
+    run_training(config, halves, resume=NEWEST)
     assert same_weights(straight / "iter_6.pth", halves / "iter_6.pth")
     assert scalars(halves, "loss") == scalars(straight, "loss")[3:]
 
 
 def test_two_equal_runs_are_equal(config: Path, tmp_path: Path) -> None:
-    one, two = train(config, tmp_path / "one"), train(config, tmp_path / "two")
+    one, two = run_training(config, tmp_path / "one"), run_training(config, tmp_path / "two")
     assert same_weights(one / "iter_6.pth", two / "iter_6.pth")
     assert scalars(one, "psnr_y") == scalars(two, "psnr_y")
     assert len(scalars(one, "psnr_y")) == 2
 
 
 def test_a_copied_run_resumes_in_its_own_folder(config: Path, tmp_path: Path) -> None:
-    original = train(config, tmp_path / "original")
+    original = run_training(config, tmp_path / "original")
     before = {path: path.stat().st_mtime_ns for path in original.rglob("*")}
     copied = tmp_path / "copied"
     shutil.copytree(original, copied)
-    train(config, copied, resume=NEWEST, options=["train_cfg.max_iters=9"])
+    run_training(config, copied, resume=NEWEST, options=["train_cfg.max_iters=9"])
     assert (copied / "iter_9.pth").is_file()
     assert {path: path.stat().st_mtime_ns for path in original.rglob("*")} == before
 
 
 def test_the_saved_config_runs_again_as_it_is(config: Path, tmp_path: Path) -> None:
-    first = train(config, tmp_path / "first", options=["train_cfg.max_iters=3"])
-    again = train(first / "tiny.py", tmp_path / "again")
+    first = run_training(config, tmp_path / "first", options=["train_cfg.max_iters=3"])
+    again = run_training(first / "tiny.py", tmp_path / "again")
     assert config_hash(load_config(first / "tiny.py")) == config_hash(load_config(config, ["train_cfg.max_iters=3"]))
     assert same_weights(first / "iter_3.pth", again / "iter_3.pth")
 
 
 def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
-    record = json.loads((train(config, tmp_path / "run") / "train.json").read_text())
+    record = json.loads((run_training(config, tmp_path / "run") / "train.json").read_text())
     assert record["seed"] == 0
     assert record["versions"]["torch"] == torch.__version__
     assert record["config_sha256"] == config_hash(load_config(config))
@@ -78,8 +79,8 @@ def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
 
 
 def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) -> None:
-    run = train(config, tmp_path / "run")
-    folder = run_test(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
+    run = run_training(config, tmp_path / "run")
+    folder = run_testing(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
     found = json.loads((folder / "metrics.json").read_text())
     rows = {(row["method"], row["num_steps"]): row for row in found["rows"]}
     assert set(rows) == {("bicubic", None), ("model", 1), ("model", 3)}
@@ -91,8 +92,8 @@ def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) 
 
 
 def test_validation_and_test_measure_the_same(config: Path, tmp_path: Path) -> None:
-    run = train(config, tmp_path / "run")
-    rows = json.loads((run_test(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
+    run = run_training(config, tmp_path / "run")
+    rows = json.loads((run_testing(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
     tested = next(row["psnr_y"] for row in rows if row["num_steps"] == 1)
     assert tested == pytest.approx(scalars(run, "psnr_y")[-1], abs=1e-9)
 
@@ -103,14 +104,14 @@ def test_without_ground_truth_pictures_are_written_and_nothing_is_measured(confi
             "_delete_": True, "type": "LRFolder", "root": str(data), "name": "real", "pipeline": [{"type": "LoadPictures"}],
         }
     }  # fmt: skip
-    folder = run_test(config, None, tmp_path / "out", options=options)
+    folder = run_testing(config, None, tmp_path / "out", options=options)
     rows = json.loads((folder / "metrics.json").read_text())["rows"]
     assert all(row["psnr_y"] is None for row in rows)
     assert len(list((folder / "restored" / "real").glob("*_1step.png"))) == 4
 
 
 def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path: Path) -> None:
-    rows = json.loads((run_test(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
+    rows = json.loads((run_testing(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
     psnr = {(row["method"], row["num_steps"]): row["psnr_y"] for row in rows}
     # 8-bit rounding of a value within 1e-6 of half a level can fall either way
     assert psnr["model", 1] == pytest.approx(psnr["bicubic", None], abs=0.01)
@@ -118,16 +119,22 @@ def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path:
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(config: Path, tmp_path: Path) -> None:
     with pytest.raises(DivergenceError, match="at iteration"):
-        train(config, tmp_path / "run", options=["optim_wrapper.optimizer.lr=1e30", "optim_wrapper.clip_grad.max_norm=1e30"])
+        run_training(
+            config, tmp_path / "run", options=["optim_wrapper.optimizer.lr=1e30", "optim_wrapper.clip_grad.max_norm=1e30"]
+        )
     for path in (tmp_path / "run").glob("iter_*.pth"):
         assert all(value.isfinite().all() for value in read_state_dict(path).values())
 
 
 @pytest.mark.parametrize("backend", ["TensorboardVisBackend", "WandbBackend"])
-def test_logging_backends_write_their_files(config: Path, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logging_backends_write_their_files(
+    config: Path, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    folder = train(config, tmp_path / "run", options={"visualizer.vis_backends": [{"type": backend}], "train_cfg.max_iters": 2})
+    folder = run_training(
+        config, tmp_path / "run", options={"visualizer.vis_backends": [{"type": backend}], "train_cfg.max_iters": 2}
+    )
     pattern = {"TensorboardVisBackend": "events.out.tfevents*", "WandbBackend": "run-*.wandb"}[backend]
     assert list(folder.rglob(pattern))
 
@@ -142,25 +149,27 @@ def test_logging_backends_write_their_files(config: Path, tmp_path: Path, backen
         ({"param_scheduler.0.end": 1.5}, ConfigError, "fraction of max_iters"),
     ],
 )
-def test_what_a_user_can_mend_is_said_in_one_line(config: Path, tmp_path: Path, change: dict, error: type, message: str) -> None:
+def test_what_a_user_can_mend_is_said_in_one_line(
+    config: Path, tmp_path: Path, change: dict, error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
-        train(config, tmp_path / "run", options=change)
+        run_training(config, tmp_path / "run", options=change)
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(config: Path, tmp_path: Path) -> None:
     for options, resume in (({"train_dataloader.dataset.root": "/nowhere"}, None), ({}, NEWEST), ({}, "/nowhere/iter_1.pth")):
         with pytest.raises(LinearSRError):
-            train(config, tmp_path / "run", resume=resume, options=options)
+            run_training(config, tmp_path / "run", resume=resume, options=options)
         assert not (tmp_path / "run").exists()
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_names(config: Path, tmp_path: Path) -> None:
-    run = train(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    run = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
     for change in (["model.denoiser.width=24"], ["model.denoiser.depth=2"]):
         with pytest.raises(WeightsError, match=r"iter_3\.pth does not fit LinearSR: .*(missing|another shape)"):
-            run_test(config, run / "iter_3.pth", tmp_path / "out", options=change)
+            run_testing(config, run / "iter_3.pth", tmp_path / "out", options=change)
         with pytest.raises(WeightsError, match="does not fit"):
-            train(config, run, resume=NEWEST, options=change)
+            run_training(config, run, resume=NEWEST, options=change)
     assert not (tmp_path / "out").exists()
 
 

@@ -168,7 +168,11 @@ def test_what_does_not_fit_is_refused_with_the_key_to_change() -> None:
 
 @pytest.mark.parametrize(
     ("lr", "seeds_", "hr"),
-    [(torch.rand(3, 4, 4), (0,), None), (torch.rand(1, 3, 4, 4), (0, 1), None), (torch.rand(1, 3, 4, 4), (0,), torch.rand(2, 3, 4, 4))],
+    [
+        (torch.rand(3, 4, 4), (0,), None),
+        (torch.rand(1, 3, 4, 4), (0, 1), None),
+        (torch.rand(1, 3, 4, 4), (0,), torch.rand(2, 3, 4, 4)),
+    ],
 )
 def test_a_batch_that_is_no_batch_is_refused(lr: torch.Tensor, seeds_: tuple[int, ...], hr: torch.Tensor | None) -> None:
     with pytest.raises(ShapeError):

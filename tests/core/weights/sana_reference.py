@@ -65,4 +65,8 @@ def original_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for pattern, replacement in TO_ORIGINAL:
             name = re.sub(pattern, replacement, name)
         out[name] = tensor
-    return out | {"y_embedder.y_embedding": torch.zeros(300, 12), "pos_embed": torch.zeros(1, 4, 16), "logvar_linear.weight": torch.zeros(1, 16)}
+    return out | {
+        "y_embedder.y_embedding": torch.zeros(300, 12),
+        "pos_embed": torch.zeros(1, 4, 16),
+        "logvar_linear.weight": torch.zeros(1, 16),
+    }

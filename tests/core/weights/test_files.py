@@ -55,7 +55,7 @@ def test_a_damaged_file_is_named_with_its_size(tmp_path: Path, name: str, conten
 
 
 def test_a_file_that_is_missing_a_folder_or_of_another_kind_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="does not exist; wanted a .safetensors or .pth file at /"):
+    with pytest.raises(WeightsError, match=r"does not exist; wanted a \.safetensors or \.pth file at /"):
         read_state_dict(tmp_path / "none.pth")
     with pytest.raises(WeightsError, match="is a folder"):
         read_state_dict(tmp_path)

@@ -126,7 +126,9 @@ def test_missing_and_unexpected_names_are_reported_and_warned_of() -> None:
     state = reference(SMALL).state_dict()
     del state["transformer_blocks.1.ff.conv_point.weight"]
     state["controlnet.weight"] = torch.zeros(1)
-    with pytest.warns(IncompleteWeights, match=r"1 missing: blocks\.1\.feed_forward\.contract\.weight; 1 unexpected: controlnet\.weight"):
+    with pytest.warns(
+        IncompleteWeights, match=r"1 missing: blocks\.1\.feed_forward\.contract\.weight; 1 unexpected: controlnet\.weight"
+    ):
         report = load_sana(DENOISERS.build(sana_config(SMALL)), state)
     assert report.missing == ("blocks.1.feed_forward.contract.weight",)
     assert report.unexpected == ("controlnet.weight",)
@@ -145,7 +147,9 @@ def test_what_is_not_sanas_leaves_the_denoiser_untouched() -> None:
 @pytest.mark.parametrize(
     ("heads", "layers", "cross", "millions"), [(36, 28, (16, 72), 591.7), (70, 20, (20, 112), 1604.5)], ids=["0.6B", "1.6B"]
 )
-def test_the_published_sizes_have_the_published_number_of_parameters(heads: int, layers: int, cross: tuple[int, int], millions: float) -> None:
+def test_the_published_sizes_have_the_published_number_of_parameters(
+    heads: int, layers: int, cross: tuple[int, int], millions: float
+) -> None:
     config = sana_config(
         {
             "num_attention_heads": heads, "num_layers": layers, "num_cross_attention_heads": cross[0],

@@ -18,7 +18,9 @@ class FiniteLossHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None) -> None:
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
         loss = (outputs or {})["loss"].detach()
         bad = (~torch.isfinite(loss).all()).float().reshape(1)
         all_reduce(bad)

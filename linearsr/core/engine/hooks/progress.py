@@ -57,7 +57,9 @@ class ProgressHook(Hook):
     def before_train(self, runner: Any) -> None:
         self.meter = Meter("training", runner.max_iters, runner.iter, self.console, self.line_seconds)
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None) -> None:
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
         loss = float((outputs or {})["loss"].detach())
         self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
         self.meter.advance_to(runner.iter + 1, f"loss {self.loss:.4f}  ")
