@@ -5,7 +5,7 @@ import inspect
 from rich.console import Console
 from rich.table import Table
 
-from linearsr.core.engine.command_line import run_command
+from linearsr.core.command_line import run_command
 from linearsr.core.plugins import claims, distribution, summary
 from linearsr.core.registries import ALL
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from linearsr.core.engine.command_line import run_command
+from linearsr.core.command_line import run_command
 
 
 def main() -> None:

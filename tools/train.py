@@ -2,7 +2,7 @@
 
 import argparse
 
-from linearsr.core.engine.command_line import run_command
+from linearsr.core.command_line import run_command
 
 
 def main() -> None:

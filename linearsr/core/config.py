@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
@@ -70,7 +71,7 @@ def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
 def config_hash(cfg: Config) -> str:
     """SHA-256 of the resolved config without its work_dir: the same experiment has the same hash in any folder."""
     plain = {key: value for key, value in cfg.to_dict().items() if key != "work_dir"}
-    return hashlib.sha256(Config(plain).pretty_text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _load_merged(file: FilePath) -> Config:

@@ -9,17 +9,19 @@ from importlib_metadata import EntryPoint, entry_points
 from linearsr.core.errors import PluginLoadError
 
 
-@lru_cache(maxsize=256)
-def _claims(group: str, path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
-    found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=group):
-        found[point.name] = (*found.get(point.name, ()), point)
+@lru_cache(maxsize=8)
+def _groups(path: tuple[str, ...]) -> dict[str, dict[str, tuple[EntryPoint, ...]]]:
+    """group -> name -> entry points, of everything installed on this sys.path."""
+    found: dict[str, dict[str, tuple[EntryPoint, ...]]] = {}
+    for point in entry_points():
+        names = found.setdefault(point.group, {})
+        names[point.name] = (*names.get(point.name, ()), point)
     return found
 
 
 def claims(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """name -> the entry points that claim it. Read once per group and sys.path."""
-    return _claims(group, tuple(sys.path))
+    """name -> the entry points that claim it. Installed distributions are read once per sys.path."""
+    return _groups(tuple(sys.path)).get(group, {})
 
 
 def distribution(point: EntryPoint) -> str:
