@@ -21,3 +21,11 @@ def data_root() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("the environment variable LINEARSR_DATA names no folder")
     return Path(root)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """GPU tests are skipped, with a reason, where there is no device."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))

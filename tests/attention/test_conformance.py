@@ -123,7 +123,7 @@ class TruncatesToFloat32(ReLULinearAttention):
     [
         (WrongNormaliser, "forward is forward_dense on 5×3"),
         (WrongGradient, "gradients are those of forward_dense on 5×3"),
-        (WrongGradient, "gradcheck"),
+        (WrongGradient, "finite differences"),
         (LeakingBatch, "does not depend on its batch"),
         (Undecided, "the same input gives the same output"),
         (DeadGradient, "every parameter gets a finite gradient"),
@@ -138,7 +138,7 @@ class TruncatesToFloat32(ReLULinearAttention):
         (DropsATail, "as many tokens out, on 1×7"),
         (ForgetsItsFeatures, "a state dict"),
         (ChangesItsInput, "left alone"),
-        (TruncatesToFloat32, "gradcheck"),
+        (TruncatesToFloat32, "finite differences"),
     ],
 )
 def test_a_broken_attention_is_told_which_law_it_breaks(broken, law):
