@@ -1,33 +1,8 @@
-"""×4 with 1.6 M parameters on the train/ photos of the data folder: the quickstart's recipe, wider, deeper and longer."""
+"""The quickstart's recipe wider, deeper and longer: 1.6 M parameters on the train/ photos of the data folder."""
 
-_base_ = ["_base_/runtime.py", "_base_/data_train_folder.py"]
+_base_ = ["_base_/runtime.py", "_base_/pixel_recipe_x4.py", "_base_/data_train_folder.py"]
 
-model = dict(
-    type="LinearSR",
-    upscale=4,
-    autoencoder=dict(type="ResidualPixelShuffle", sigma=0.1),
-    denoiser=dict(
-        type="LinearDiT",
-        depth=8,
-        width=128,
-        head_width=32,
-        zero_init=True,
-        attention=dict(type="ReLULinearAttention"),
-        feed_forward=dict(type="GatedConvFeedForward", ratio=2.0),
-        lr_stem=dict(type="ConvStem", width=64, depth=2)),
-    preconditioner=dict(type="VelocityPreconditioner"),
-    path=dict(type="RectifiedFlow"),
-    time_sampler=dict(type="EndWeightedTimes", p_end=0.3),
-    time_grid=dict(type="UniformGrid"),
-    solver=dict(type="Euler"))
-
+model = dict(autoencoder=dict(sigma=0.1), denoiser=dict(depth=8, width=128))  # these residuals are smaller than the bundled photos'
 train_cfg = dict(by_epoch=False, max_iters=20000, val_interval=1000)
 default_hooks = dict(checkpoint=dict(interval=1000))
-optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=2e-3, betas=(0.9, 0.99), weight_decay=0.01),
-    clip_grad=dict(max_norm=1.0))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=0.05),
-    dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=False, begin=0.05, end=1.0, T_max=0.95),
-]
+optim_wrapper = dict(optimizer=dict(lr=2e-3))

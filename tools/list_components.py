@@ -24,8 +24,10 @@ def main() -> None:
         for name, points in claims(registry.group).items():
             for point in points:
                 table.add_row(name, summary(point), distribution(point))
-        if table.row_count:
-            console.print(table)
+        if registry.parent:
+            theirs = len(registry.parent.module_dict)
+            table.add_row("…", f"and {theirs} of mmengine's: {registry.parent.name} in its documentation", "mmengine")
+        console.print(table)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
+from pprint import pformat
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -24,7 +25,16 @@ class OverrideNote(UserWarning):
     """An override changed a `type`, and keys of the old type that the new one lacks were dropped."""
 
 
-def load_config(path: str | FilePath, options: Sequence[str] | Mapping[str, Any] = ()) -> Config:
+class RunConfig(Config):
+    """mmengine's Config, written by pprint: yapf, its own writer, can take minutes over a nested dict with long paths."""
+
+    @property
+    def pretty_text(self) -> str:
+        items = self.to_dict().items()
+        return "\n".join(f"{key} = {pformat(value, width=120, sort_dicts=False)}" for key, value in items) + "\n"
+
+
+def load_config(path: str | FilePath, options: Sequence[str] | Mapping[str, Any] = ()) -> RunConfig:
     """The merged, checked config.
 
     path: a Python file. options: `["a.b=1", …]` as on the command line, or {"a.b": 1}.
@@ -52,7 +62,7 @@ def load_config(path: str | FilePath, options: Sequence[str] | Mapping[str, Any]
         return str(_written_in(at, file, bases))
 
     check_config(cfg, origin)
-    return cfg
+    return RunConfig(cfg.to_dict(), filename=str(file))
 
 
 def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

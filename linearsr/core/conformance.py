@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from linearsr.core.errors import LinearSRError
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -72,3 +74,12 @@ def close(name: str, got: Any, want: Any, tolerance: float) -> str:
     if not ratio <= tolerance:
         raise AssertionError(f"{name} differs by {ratio:.2e} of its largest value, allowed {tolerance:.0e}")
     return f"{name} {ratio:.1e} ≤ {tolerance:.0e}"
+
+
+def refused(attempt: Callable[[], object]) -> str:
+    """The message of the LinearSRError that `attempt` raises; AssertionError if it raises none."""
+    try:
+        attempt()
+    except LinearSRError as error:
+        return str(error)
+    raise AssertionError("was accepted; wanted a LinearSRError")

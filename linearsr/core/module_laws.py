@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from linearsr.core.conformance import ConformanceReport, close
-from linearsr.core.errors import LinearSRError
 from linearsr.core.randomness import generator
 from linearsr.core.signatures import merge_offer
 
@@ -79,15 +78,6 @@ def hold_module_laws(report: ConformanceReport, trial: Trial) -> bool:
     report.hold("bfloat16 autocast computes what float64 does, roughly", lambda: _autocast(trial))
     report.hold("a state dict carries everything learned", lambda: _state_dict(trial))
     return True
-
-
-def refused(attempt: Callable[[], object]) -> str:
-    """The message of the LinearSRError that `attempt` raises; AssertionError if it raises none."""
-    try:
-        attempt()
-    except LinearSRError as error:
-        return str(error)
-    raise AssertionError("was accepted; wanted a LinearSRError")
 
 
 def dead_gradients(module: nn.Module) -> list[str]:

@@ -13,11 +13,10 @@ def _ours(name: str, group: str, homes: list[str], keys: list[str], protocol: ty
     return Registry(name, homes=[f"linearsr.{home}" for home in homes], group=f"linearsr.{group}", keys=keys, protocol=protocol)
 
 
-def _child(parent: str, group: str, homes: list[str], keys: list[str]) -> Registry:
+def _child(parent: str, group: str, home: str, peer: str, keys: list[str]) -> Registry:
+    """peer: the package whose import fills mmengine's root registry of that kind."""
     registry = getattr(root, parent)
-    return Registry(
-        registry.name, homes=[f"linearsr.{home}" for home in homes], group=f"linearsr.{group}", keys=keys, parent=registry
-    )
+    return Registry(registry.name, homes=[f"linearsr.{home}", peer], group=f"linearsr.{group}", keys=keys, parent=registry)
 
 
 ATTENTION = _ours("attention", "attention", ["attention"], ["attention"], protocols.Attention)
@@ -33,24 +32,24 @@ SOLVERS = _ours("solver", "solvers", ["schedules"], ["solver"], protocols.Solver
 PRECONDITIONERS = _ours("preconditioner", "preconditioners", ["schedules"], ["preconditioner"], protocols.Preconditioner)
 AUTOENCODERS = _ours("autoencoder", "autoencoders", ["core.autoencoders"], ["autoencoder"], protocols.Autoencoder)
 
-MODELS = _child("MODELS", "models", ["core.models"], ["model", "data_preprocessor"])
-DATASETS = _child("DATASETS", "datasets", ["core.data"], ["dataset", "datasets"])
-TRANSFORMS = _child("TRANSFORMS", "transforms", ["core.data"], ["pipeline", "transforms"])
-DATA_SAMPLERS = _child("DATA_SAMPLERS", "data_samplers", ["core.data"], ["sampler", "batch_sampler"])
-FUNCTIONS = _child("FUNCTIONS", "functions", ["core.data"], ["collate_fn"])
-METRICS = _child("METRICS", "metrics", ["core.evaluation"], ["val_evaluator", "test_evaluator", "metrics"])
-LOOPS = _child("LOOPS", "loops", ["core.engine"], ["train_cfg", "val_cfg", "test_cfg"])
-HOOKS = _child("HOOKS", "hooks", ["core.engine"], ["default_hooks", "custom_hooks"])
-LOG_PROCESSORS = _child("LOG_PROCESSORS", "log_processors", ["core.engine"], ["log_processor"])
-VISUALIZERS = _child("VISUALIZERS", "visualizers", ["core.engine"], ["visualizer"])
-VISBACKENDS = _child("VISBACKENDS", "vis_backends", ["core.engine"], ["vis_backends"])
-MODEL_WRAPPERS = _child("MODEL_WRAPPERS", "model_wrappers", ["core.engine"], ["model_wrapper_cfg"])
-OPTIMIZERS = _child("OPTIMIZERS", "optimizers", ["core.engine"], ["optimizer"])
-OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "optim_wrappers", ["core.engine"], ["optim_wrapper"])
+MODELS = _child("MODELS", "models", "core.models", "mmengine.model", ["model", "data_preprocessor"])
+DATASETS = _child("DATASETS", "datasets", "core.data", "mmengine.dataset", ["dataset", "datasets"])
+TRANSFORMS = _child("TRANSFORMS", "transforms", "core.data", "mmcv.transforms", ["pipeline", "transforms"])
+DATA_SAMPLERS = _child("DATA_SAMPLERS", "data_samplers", "core.data", "mmengine.dataset", ["sampler", "batch_sampler"])
+FUNCTIONS = _child("FUNCTIONS", "functions", "core.data", "mmengine.dataset", ["collate_fn"])
+METRICS = _child("METRICS", "metrics", "core.evaluation", "mmengine.evaluator", ["val_evaluator", "test_evaluator", "metrics"])
+LOOPS = _child("LOOPS", "loops", "core.engine", "mmengine.runner", ["train_cfg", "val_cfg", "test_cfg"])
+HOOKS = _child("HOOKS", "hooks", "core.engine", "mmengine.hooks", ["default_hooks", "custom_hooks"])
+LOG_PROCESSORS = _child("LOG_PROCESSORS", "log_processors", "core.engine", "mmengine.runner", ["log_processor"])
+VISUALIZERS = _child("VISUALIZERS", "visualizers", "core.engine", "mmengine.visualization", ["visualizer"])
+VISBACKENDS = _child("VISBACKENDS", "vis_backends", "core.engine", "mmengine.visualization", ["vis_backends"])
+MODEL_WRAPPERS = _child("MODEL_WRAPPERS", "model_wrappers", "core.engine", "mmengine.model", ["model_wrapper_cfg"])
+OPTIMIZERS = _child("OPTIMIZERS", "optimizers", "core.engine", "mmengine.optim", ["optimizer"])
+OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "optim_wrappers", "core.engine", "mmengine.optim", ["optim_wrapper"])
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    "OPTIM_WRAPPER_CONSTRUCTORS", "optim_wrapper_constructors", ["core.engine"], ["optim_wrapper_constructor"]
+    "OPTIM_WRAPPER_CONSTRUCTORS", "optim_wrapper_constructors", "core.engine", "mmengine.optim", ["constructor"]
 )
-PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "param_schedulers", ["core.engine"], ["param_scheduler"])
+PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "param_schedulers", "core.engine", "mmengine.optim", ["param_scheduler"])
 
 ALL: tuple[Registry, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Registry))
 """In the order of this page."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, LawSkippedError
-from linearsr.core.errors import LinearSRError
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, refused
 from linearsr.core.protocols import Router
 
 
@@ -58,7 +56,7 @@ def check_router(router: Router, features: Tensor | None = None) -> ConformanceR
         return f"{int((switches != 0).sum())} switches from 0 to 1"
 
     def refuses(value: float, dtype: torch.dtype = torch.float64) -> str:
-        return _refused(lambda: route(torch.tensor([0.5, value], dtype=dtype)))
+        return refused(lambda: route(torch.tensor([0.5, value], dtype=dtype)))
 
     report.hold("boundaries ascend strictly inside 0..1", lambda: _ascending(edges))
     report.hold("every time in 0..1, ends and boundaries too, has one expert", total)
@@ -79,11 +77,3 @@ def _time_only(router: Router) -> None:
 def _ascending(edges: Tensor) -> None:
     if not bool((edges.diff() > 0).all()):
         raise AssertionError(f"boundaries are {edges[1:-1].tolist()}")
-
-
-def _refused(attempt: Callable[[], object]) -> str:
-    try:
-        attempt()
-    except LinearSRError as error:
-        return str(error)
-    raise AssertionError("was accepted; wanted a LinearSRError")

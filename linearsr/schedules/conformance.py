@@ -5,14 +5,12 @@ Each check returns a ConformanceReport; `check_solver(MySolver()).require()` rai
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, LawSkippedError, close
-from linearsr.core.errors import LinearSRError
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
 from linearsr.core.protocols import Path, Preconditioner, Solver, TimeGrid, TimeSampler
 from linearsr.core.randomness import generator
 
@@ -65,7 +63,7 @@ def check_path(path: Path, seed: int = 0) -> ConformanceReport:
     report.hold("t_from_log_snr undoes log_snr", lambda: close("t", path.t_from_log_snr(path.log_snr(inner)), inner, ROUNDING))
     report.hold("each picture has its own time", one_time_per_picture)
     report.hold("bfloat16 latents are rounded once, t never", sixteen_bit_latents)
-    report.hold("a bfloat16 t is refused", lambda: _refused(lambda: path.interpolate(z0, z1, t.bfloat16())))
+    report.hold("a bfloat16 t is refused", lambda: refused(lambda: path.interpolate(z0, z1, t.bfloat16())))
     return report
 
 
@@ -106,7 +104,7 @@ def check_time_sampler(sampler: TimeSampler, seed: int = 0, draws: int = 4000) -
     report.hold("times follow from the generator", seeded)
     report.hold("a draw from the middle is the conditional distribution", lambda: conditional(low, high))
     report.hold("a draw from the upper end is the conditional distribution", lambda: conditional(low, 1.0))
-    report.hold("an empty interval is refused", lambda: _refused(lambda: sampler.sample(3, generator(0), interval=(0.5, 0.5))))
+    report.hold("an empty interval is refused", lambda: refused(lambda: sampler.sample(3, generator(0), interval=(0.5, 0.5))))
     return report
 
 
@@ -124,7 +122,7 @@ def check_time_grid(grid: TimeGrid) -> ConformanceReport:
 
     for num_steps in (1, 2, 4, 20, 1000):
         report.hold(f"{num_steps} steps descend from exactly 1 to exactly 0", partial(whole, num_steps))
-    report.hold("0 steps are refused", lambda: _refused(lambda: grid.times(0)))
+    report.hold("0 steps are refused", lambda: refused(lambda: grid.times(0)))
     return report
 
 
@@ -175,7 +173,7 @@ def check_solver(solver: Solver, seed: int = 0) -> ConformanceReport:
     report.hold("asks for the velocity at float64 times in 0..1", legal_questions)
     report.hold("keeps no state and leaves z1 alone", pure)
     report.hold("keeps the latent's type", type_kept)
-    report.hold("ascending times are refused", lambda: _refused(lambda: solver.solve(lambda z, t: v, z1, ascending)))
+    report.hold("ascending times are refused", lambda: refused(lambda: solver.solve(lambda z, t: v, z1, ascending)))
     return report
 
 
@@ -218,11 +216,3 @@ def _between(t: Tensor, low: float, high: float) -> Tensor:
 
 def _cdf(sample: Tensor, points: Tensor) -> Tensor:
     return torch.searchsorted(sample.sort().values, points, right=True) / len(sample)
-
-
-def _refused(attempt: Callable[[], object]) -> str:
-    try:
-        attempt()
-    except LinearSRError as error:
-        return str(error)
-    raise AssertionError("was accepted; wanted a LinearSRError")

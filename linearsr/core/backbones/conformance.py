@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from linearsr.core.backbones.question import Question, question
-from linearsr.core.conformance import ConformanceReport, LawSkippedError, close
-from linearsr.core.module_laws import EXACT, Trial, builder, hold_module_laws, refused
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
+from linearsr.core.module_laws import EXACT, Trial, builder, hold_module_laws
 from linearsr.core.randomness import generator
 from linearsr.core.structures import GuidanceTokens
 

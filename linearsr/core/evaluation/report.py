@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,10 @@ COLUMNS: Final = {
 """Figure -> title and decimals, in the table's order; those that no row has are left out."""
 
 
+WIDTH = 110
+"""Columns of a table that goes to a file or a pipe, where there is no terminal to ask."""
+
+
 def write_metrics_json(path: str | Path, rows: Sequence[Row], record: Mapping[str, Any]) -> None:
     """{"record": how the figures were made, "rows": …}, whole or not at all. Inf and NaN are written as "inf" and "nan"."""
     text = json.dumps(_plain({"record": record, "rows": rows}), indent=2, allow_nan=False)
@@ -41,7 +46,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
         steps = "" if row["num_steps"] is None else str(row["num_steps"])
         first = [row["dataset"], row["method"], steps, str(row["num_images"]), str(row["crop_border"])]
         table.add_row(*first, *(_figure(row.get(name), COLUMNS[name][1]) for name in shown))
-    (console or Console()).print(table)
+    (console or Console(width=None if sys.stdout.isatty() else WIDTH)).print(table)
 
 
 def _figure(value: float | None, decimals: int) -> str:

@@ -142,7 +142,7 @@ def test_patches_of_two_are_cut_and_put_back_in_sanas_order():
 
 
 def test_with_patches_of_two_a_pixel_reaches_its_own_patch_and_the_patches_around():
-    """One block without attention to speak of: the value of a far token moves a picture only through attention's mean."""
+    """Where attention adds nothing, the feed-forward's 3×3 convolution is all that reaches another token."""
     model = dit(depth=1, patch_size=2, guidance_width=None)
     torch.nn.init.zeros_(model.blocks[0].attention.proj.weight)
     z, lr = normal(0, 1, 4, 8, 10), normal(1, 1, 3, 16, 20)

@@ -186,3 +186,20 @@ def test_runners_of_one_second_have_names_of_their_own(config: Path, tmp_path: P
     runners = [build_runner(cfg, tmp_path / name, build_parts(cfg, "train", "val", "test")) for name in "ab"]
     assert runners[0].experiment_name != runners[1].experiment_name
     assert runners[0].message_hub is not runners[1].message_hub
+
+
+def test_guided_experts_train_and_restore_through_the_runner(config: Path, tmp_path: Path) -> None:
+    path = config.with_name("experts.py")
+    path.write_text(
+        f'_base_ = ["{config}"]\n'
+        'model = dict(guidance=dict(type="NullGuidance", width=4), denoiser=dict(_delete_=True, type="ExpertMixture", '
+        'router=dict(type="SNRRouter"), expert=dict(type="LinearDiT", depth=1, width=16, head_width=8, '
+        'attention=dict(type="SoftmaxAttention"), feed_forward=dict(type="GatedConvFeedForward", ratio=1.0), '
+        'lr_stem=dict(type="ConvStem", width=8, depth=1))))\n'
+        "test_cfg = dict(num_steps=[1, 8])\n"
+    )
+    folder = run_testing(path, run_training(path, tmp_path / "run"), tmp_path / "out")
+    rows = json.loads((folder / "metrics.json").read_text())["rows"]
+    assert {row["num_steps"] for row in rows} == {None, 1, 8}
+    names = read_state_dict(tmp_path / "run" / "iter_6.pth")
+    assert {name.split(".")[2] for name in names if name.startswith("denoiser.experts.")} == set("0123")
