@@ -21,7 +21,7 @@ from linearsr.core.errors import ConfigError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
 
 PHASES = {
-    "train": ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "load_from", "resume"),
+    "train": ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"),
     "val": ("val_dataloader", "val_cfg", "val_evaluator"),
     "test": ("test_dataloader", "test_cfg", "test_evaluator"),
 }
@@ -91,8 +91,8 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
         given[name] |= {"dataset": dataset, "collate_fn": _collate(given[name].get("collate_fn"))}
     if given.get("param_scheduler") is not None:
         given["param_scheduler"] = resolve_fractions(given["param_scheduler"], given["train_cfg"]["max_iters"])
-    if resume_from is not None:
-        given |= {"load_from": str(resume_from), "resume": True}
+    # weights to start from are in the model already; mmengine's own search for a checkpoint follows an absolute path
+    given |= {"load_from": resume_from and str(resume_from), "resume": resume_from is not None}
     given |= parts.metrics
     given["model"] = parts.model
     given["experiment_name"] = f"{given.get('experiment_name') or Path(cfg.filename).stem}_{uuid4().hex[:8]}"

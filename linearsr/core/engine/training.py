@@ -31,7 +31,7 @@ def run_training(
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{config} has no train_dataloader; there is nothing to train on")
     folder = run_folder(cfg, config, work_dir)
-    checkpoint = newest_checkpoint(folder) if resume == NEWEST else Path(resume) if resume else None
+    checkpoint = _checkpoint_to_resume(folder, resume or (NEWEST if cfg.get("resume") else None))
     parts = build_parts(cfg, "train", "val")
     for path in (checkpoint, cfg.get("load_from")):
         if path is not None:
@@ -40,6 +40,17 @@ def run_training(
     write_record(folder, "train", cfg)
     runner.train()
     return folder
+
+
+def _checkpoint_to_resume(folder: Path, resume: str | Path | None) -> Path | None:
+    if resume is None:
+        return None
+    checkpoint = newest_checkpoint(folder) if resume == NEWEST else Path(resume)
+    if checkpoint.suffix == ".safetensors":
+        raise WeightsError(
+            f"{checkpoint} holds weights but no optimiser to resume with; set load_from to start from its weights"
+        )
+    return checkpoint
 
 
 def run_folder(cfg: Mapping[str, Any], config: str | Path, work_dir: str | Path | None) -> Path:

@@ -12,7 +12,7 @@ from linearsr.core.config import config_hash, load_config
 from linearsr.core.engine import NEWEST, run_testing, run_training
 from linearsr.core.engine.runner import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
-from linearsr.core.weights import read_state_dict
+from linearsr.core.weights import read_state_dict, write_safetensors
 
 
 def scalars(folder: Path, key: str) -> list[float]:
@@ -203,3 +203,21 @@ def test_guided_experts_train_and_restore_through_the_runner(config: Path, tmp_p
     assert {row["num_steps"] for row in rows} == {None, 1, 8}
     names = read_state_dict(tmp_path / "run" / "iter_6.pth")
     assert {name.split(".")[2] for name in names if name.startswith("denoiser.experts.")} == set("0123")
+
+
+def test_a_run_starts_from_exported_weights(config: Path, tmp_path: Path) -> None:
+    first = run_training(config, tmp_path / "first")
+    exported = write_safetensors(tmp_path / "w.safetensors", read_state_dict(first / "iter_6.pth"))
+    options = {"load_from": str(exported), "train_cfg.max_iters": 1, "optim_wrapper.optimizer.lr": 0.0}
+    second = run_training(config, tmp_path / "second", options=options | {"default_hooks.checkpoint.interval": 1})
+    assert same_weights(second / "iter_1.pth", exported)
+    with pytest.raises(WeightsError, match="no optimiser to resume with; set load_from"):
+        run_training(config, tmp_path / "third", resume=exported)
+
+
+def test_resume_in_a_config_is_a_bare_resume(config: Path, tmp_path: Path) -> None:
+    run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    run_training(config, tmp_path / "run", options=["resume=True"])
+    assert (tmp_path / "run" / "iter_6.pth").is_file()
+    with pytest.raises(WeightsError, match=r"no iter_\*\.pth"):
+        run_training(config, tmp_path / "elsewhere", options=["resume=True"])
