@@ -12,12 +12,8 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
+    averaging=dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01),
+    progress=dict(type="ProgressHook"),
 )
-custom_hooks = [
-    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01),
-    dict(type="FiniteLossHook"),
-    dict(type="PlainCheckpointHook"),
-    dict(type="ProgressHook"),
-]
 val_cfg = dict(type="RestoreValLoop", num_steps=[1])
 test_cfg = dict(type="RestoreTestLoop", num_steps=[1, 4])

@@ -43,7 +43,7 @@ def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float = EPS) 
     Returns [B, H, N, E] in v's dtype. Sums and the division are in float32, or float64 where an input is. A query without a
     positive entry gives exactly 0, with a finite gradient; so does a picture whose keys have none. Raises ShapeError.
     """
-    if q.ndim != 4 or q.shape[:2] != k.shape[:2] or q.shape[-1] != k.shape[-1] or k.shape[:3] != v.shape[:3]:
+    if q.ndim != 4 or 0 in q.shape or q.shape[:2] != k.shape[:2] or q.shape[-1] != k.shape[-1] or k.shape[:3] != v.shape[:3]:
         raise ShapeError(
             f"q, k, v are {list(q.shape)}, {list(k.shape)}, {list(v.shape)}; wanted [B, H, N, D] twice and [B, H, N, E]"
         )

@@ -11,11 +11,19 @@ USER_ERROR = 2
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Runs it and exits: rc 0, or rc 2 after `error: …` for a LinearSRError. Other exceptions are raised on."""
+    """Runs it and exits: rc 0, or rc 2 after `error: …` for a LinearSRError or a file that cannot be used.
+
+    Other exceptions are raised on.
+    """
     try:
         command()
     except LinearSRError as error:
         print(f"error: {_first_hand(error)}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(USER_ERROR)
 
 

@@ -10,14 +10,14 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
 from linearsr.core.errors import ConfigError, LinearSRError
-from linearsr.core.key_check import Path, builder_keys, check_config, component_of, dotted, typed_nodes
+from linearsr.core.key_check import KeyPath, builder_keys, check_config, component_of, dotted, typed_nodes
 from linearsr.core.signatures import accepted_keys
 
 
@@ -34,27 +34,27 @@ class RunConfig(Config):
         return "\n".join(f"{key} = {pformat(value, width=120, sort_dicts=False)}" for key, value in items) + "\n"
 
 
-def load_config(path: str | FilePath, options: Sequence[str] | Mapping[str, Any] = ()) -> RunConfig:
+def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = ()) -> RunConfig:
     """The merged, checked config.
 
     path: a Python file. options: `["a.b=1", …]` as on the command line, or {"a.b": 1}.
     Names that begin with an underscore are the file's own helpers and are dropped.
     Raises ConfigError, UnknownComponentError or PluginLoadError; the message names the file or the option.
     """
-    file = FilePath(path)
+    file = Path(path)
     chosen = parse_options(options)
     cfg = _load_merged(file)
     if chosen:
         before = Config(cfg.to_dict())
         try:
             cfg.merge_from_dict(dict(chosen))
-        except (KeyError, TypeError, IndexError, AssertionError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
             raise ConfigError(f"--cfg-options {' '.join(chosen)} does not fit the config: {error}") from error
         _drop_stale_keys(before, cfg, "--cfg-options", explicit=tuple(chosen))
     _strip(cfg)
     bases = _base_chain(file)
 
-    def origin(at: Path) -> str:
+    def origin(at: KeyPath) -> str:
         name = dotted(at)
         for option in chosen:
             if option == name or option.startswith(f"{name}.") or name.startswith(f"{option}."):
@@ -74,7 +74,10 @@ def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
         key, equals, value = option.partition("=")
         if not equals or not key:
             raise ConfigError(f"--cfg-options takes key=value, got {option!r}")
-        parsed[key] = DictAction._parse_iterable(value)
+        try:
+            parsed[key] = DictAction._parse_iterable(value)
+        except (AssertionError, ValueError, SyntaxError) as error:
+            raise ConfigError(f"--cfg-options {option}: the value cannot be read: {error}") from error
     return parsed
 
 
@@ -84,7 +87,7 @@ def config_hash(cfg: Config) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _load_merged(file: FilePath) -> Config:
+def _load_merged(file: Path) -> Config:
     if not file.is_file():
         raise ConfigError(f"there is no config file {file}")
     try:
@@ -98,7 +101,7 @@ def _load_merged(file: FilePath) -> Config:
     return cfg
 
 
-def _bases(file: FilePath) -> list[FilePath]:
+def _bases(file: Path) -> list[Path]:
     for statement in ast.parse(file.read_text()).body:
         if isinstance(statement, ast.Assign) and any(getattr(target, "id", "") == "_base_" for target in statement.targets):
             named = ast.literal_eval(statement.value)
@@ -107,22 +110,22 @@ def _bases(file: FilePath) -> list[FilePath]:
     return []
 
 
-def _base_chain(file: FilePath) -> dict[FilePath, Config]:
+def _base_chain(file: Path) -> dict[Path, Config]:
     """Every base file, near ones first, with what it says after its own bases are merged in."""
-    chain: dict[FilePath, Config] = {}
+    chain: dict[Path, Config] = {}
     for base in _bases(file):
         chain[base] = Config.fromfile(str(base), lazy_import=False)
         chain |= _base_chain(base)
     return chain
 
 
-def _written_in(at: Path, file: FilePath, bases: Mapping[FilePath, Config]) -> FilePath:
+def _written_in(at: KeyPath, file: Path, bases: Mapping[Path, Config]) -> Path:
     """The file deepest in the chain of bases that has this key; the config itself if no base has it."""
     holders = [base for base, cfg in bases.items() if _has(cfg, at)]
     return holders[-1] if holders else file
 
 
-def _has(node: Any, at: Path) -> bool:
+def _has(node: Any, at: KeyPath) -> bool:
     """Whether there is something at this path."""
     node = node.to_dict() if isinstance(node, Config) else node
     for part in at:
@@ -139,7 +142,7 @@ def _drop_stale_keys(before: Config, after: Config, by: str, explicit: Sequence[
     for path, node, registry in list(typed_nodes(after)):
         if path not in old or old[path].get("type") == node.get("type"):
             continue
-        if registry.get(node.get("type", "")) is None:
+        if not isinstance(node.get("type"), str) or registry.get(node["type"]) is None:
             continue  # the key check will say so
         keys = accepted_keys(component_of(path, node, registry))
         stale = [

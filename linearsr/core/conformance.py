@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from linearsr.core.errors import LinearSRError
@@ -52,9 +51,6 @@ class ConformanceReport:
         if not self.passed:
             raise AssertionError(str(self))
         return self
-
-    def to_json(self) -> str:
-        return json.dumps({"subject": self.subject, "findings": [asdict(f) for f in self.findings]}, indent=2)
 
     def __str__(self) -> str:
         marks = {"passed": "ok  ", "failed": "FAIL", "skipped": "--  "}

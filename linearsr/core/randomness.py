@@ -23,11 +23,11 @@ def mix_seed(*numbers: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def seed_of_picture(image_01: Tensor, seed: int = 0) -> int:
+def seed_of_picture(image_01: Tensor) -> int:
     """From what is in the picture, at 8 bits: the same file gets the same noise wherever and whenever it is restored."""
     levels = (image_01.detach().float().cpu().clamp(0, 1) * 255).round().byte().contiguous().numpy()
     digest = hashlib.blake2b(levels.tobytes() + repr(levels.shape).encode(), digest_size=8).digest()
-    return mix_seed(int.from_bytes(digest, "little"), seed)
+    return int.from_bytes(digest, "little") >> 1
 
 
 def generator(seed: int) -> torch.Generator:

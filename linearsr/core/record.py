@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ def run_record(cfg: Config) -> dict[str, Any]:
     import torch
 
     return {
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": str(cfg.filename),
         "config_sha256": config_hash(cfg),
@@ -48,9 +49,10 @@ def run_record(cfg: Config) -> dict[str, Any]:
     }
 
 
-def write_record(folder: Path, name: str, cfg: Config) -> None:
-    """`<name>.json` in the run's folder; <name> is "train" or "test"."""
-    write_text(folder / f"{name}.json", json.dumps(run_record(cfg), indent=2) + "\n")
+def append_record(path: Path, cfg: Config) -> None:
+    """Adds a record to the list in `path`: one for each time that the run was started or resumed."""
+    earlier = json.loads(path.read_text()) if path.is_file() else []
+    write_text(path, json.dumps([*earlier, run_record(cfg)], indent=2) + "\n")
 
 
 def git_commit() -> str | None:

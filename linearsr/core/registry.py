@@ -9,8 +9,8 @@ from typing import Any
 import mmengine.registry
 
 from linearsr.core import plugins
-from linearsr.core.errors import ConfigError, PluginLoadError, UnknownComponentError, nearest
-from linearsr.core.signatures import merge_offer, refuse_unknown_keys
+from linearsr.core.errors import ConfigError, LinearSRError, PluginLoadError, UnknownComponentError, nearest
+from linearsr.core.signatures import merge_offer, protocol_members, refuse_unknown_keys
 
 
 class Registry(mmengine.registry.Registry):
@@ -62,7 +62,7 @@ class Registry(mmengine.registry.Registry):
     def require(self, key: Any) -> Any:
         """As `get`, but an unknown name is an UnknownComponentError that lists the known ones."""
         if not isinstance(key, str):
-            raise ConfigError(f'the type of a {self.name} is {key!r}; wanted a name in quotes, such as type="Name"')
+            raise ConfigError(f'the type of the {self.name} is {key!r}; wanted a name in quotes, such as type="Name"')
         component = self.get(key)
         if component is None:
             known = self.names()
@@ -75,14 +75,25 @@ class Registry(mmengine.registry.Registry):
         """An instance of cfg["type"]. cfg is not mutated.
 
         offered: what the caller supplies (dim, latent_channels, …); each is passed if the component takes it.
-        Raises UnknownComponentError, PluginLoadError, or ConfigError for an unknown, contradicted or missing key.
+        Raises UnknownComponentError, PluginLoadError, or ConfigError for an unknown, contradicted or missing key and for a
+        component that lacks a member of the protocol.
         """
         if not isinstance(cfg, Mapping) or "type" not in cfg:
-            raise ConfigError(f'a {self.name} is described as dict(type="Name", …), got {cfg!r}')
+            raise ConfigError(f'the {self.name} is described as dict(type="Name", …), got {cfg!r}')
         component = self.require(cfg["type"])
         given = {key: value for key, value in cfg.items() if key not in ("type", "_scope_")}
         refuse_unknown_keys(component, given, f"{self.name} {cfg['type']!r}")
-        return component(**merge_offer(component, given, offered))
+        arguments = merge_offer(component, given, offered)
+        try:
+            made = component(**arguments)
+        except (TypeError, ValueError, AssertionError, ArithmeticError) as error:
+            if isinstance(error, LinearSRError):
+                raise
+            raise ConfigError(f"{cfg['type']} cannot be built from {given}: {type(error).__name__}: {error}") from error
+        lacking = [name for name in protocol_members(self.protocol) if not hasattr(made, name)]
+        if lacking:
+            raise ConfigError(f"{cfg['type']} is no {self.name}: it lacks {', '.join(lacking)}; see {self.protocol}")
+        return made
 
 
 def _import_dotted(key: str) -> Any | None:

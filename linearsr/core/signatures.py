@@ -38,8 +38,21 @@ def accepted_keys(component: Callable[..., Any]) -> AcceptedKeys:
 def _constructors(component: Callable[..., Any]) -> list[Callable[..., Any]]:
     if not inspect.isclass(component):
         return [component]
-    own = [vars(cls)["__init__"] for cls in component.__mro__ if "__init__" in vars(cls) and cls is not object]
+    own: list[Callable[..., Any]] = []
+    for cls in component.__mro__:
+        if cls.__module__ == "torch.nn.modules.module":  # its *args, **kwargs lead nowhere
+            return [*own, lambda self: None]
+        if "__init__" in vars(cls) and cls is not object:
+            own.append(vars(cls)["__init__"])
     return own or [lambda self: None]
+
+
+def protocol_members(protocol: type | None) -> list[str]:
+    """Names that a component of this protocol must have."""
+    if protocol is None:
+        return []
+    own = {*vars(protocol), *protocol.__annotations__}
+    return sorted(name for name in own if name == "__call__" or not name.startswith("_"))
 
 
 def refuse_unknown_keys(

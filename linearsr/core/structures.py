@@ -18,7 +18,7 @@ class SRBatch:
 
     lr:    low resolution, float [B, 3, h, w] in 0..1
     hr:    high resolution, float [B, 3, s·h, s·w] in 0..1, or None where there is no ground truth
-    seeds: one per picture, int64 on the CPU; all noise that a picture gets is drawn from its own seed
+    seeds: one whole number per picture; all noise that a picture gets is drawn from its own seed
     """
 
     lr: Tensor
@@ -26,8 +26,8 @@ class SRBatch:
     hr: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.lr.ndim != 4 or self.lr.shape[1] != 3 or min(self.lr.shape[-2:]) < 1:
-            raise ShapeError(f"lr is {list(self.lr.shape)}; wanted [B, 3, h, w] with h, w ≥ 1")
+        if self.lr.ndim != 4 or self.lr.shape[1] != 3 or 0 in self.lr.shape or not self.lr.is_floating_point():
+            raise ShapeError(f"lr is {self.lr.dtype} {list(self.lr.shape)}; wanted a float [B, 3, h, w] with B, h, w ≥ 1")
         if len(self.seeds) != len(self.lr):
             raise ShapeError(f"{len(self.seeds)} seeds for a batch of {len(self.lr)} pictures; wanted one each")
         if self.hr is not None and (self.hr.shape[:2] != self.lr.shape[:2]):

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn
 
 from linearsr.core.errors import ConfigError, UnknownComponentError
-from linearsr.core.registries import ALL, ATTENTION, BY_KEY, HOOKS
+from linearsr.core.registries import ALL, ATTENTION, BY_KEY, HOOKS, SOLVERS
 from linearsr.core.signatures import accepted_keys
 
 
@@ -66,6 +67,28 @@ def test_a_class_with_open_keys_is_followed_to_its_base() -> None:
 
     keys = accepted_keys(Child)
     assert (set(keys.names), keys.required, keys.open) == ({"extra", "width", "depth"}, ("width",), False)
+
+
+def test_the_kwargs_of_torchs_module_lead_nowhere() -> None:
+    class Layer(nn.Module):
+        def __init__(self, dim: int, **rest: int):
+            super().__init__(**rest)
+
+    class Bare(nn.Module):
+        pass
+
+    assert (accepted_keys(Layer).names, accepted_keys(Layer).open) == (("dim",), False)
+    assert (accepted_keys(Bare).names, accepted_keys(Bare).open) == ((), False)
+
+
+def test_a_component_without_the_methods_of_its_kind_is_refused_when_it_is_built() -> None:
+    with pytest.raises(ConfigError, match=r"builtins\.dict is no solver: it lacks solve"):
+        SOLVERS.build({"type": "builtins.dict"})
+
+
+def test_a_value_that_a_component_cannot_use_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match=r"ReLULinearAttention cannot be built from .*: TypeError"):
+        ATTENTION.build({"type": "ReLULinearAttention"}, dim="abc", num_heads=2)
 
 
 def test_mmengine_components_are_found_in_our_registry_of_their_kind() -> None:

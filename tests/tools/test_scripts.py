@@ -22,9 +22,10 @@ def folder_config(config: Path, folder: Path) -> Path:
 
 
 def test_train_resume_and_test(run_process: Run, config: Path, tmp_path: Path) -> None:
-    first = run_process("train.py", config, "--work-dir", "run", "--cfg-options", "train_cfg.max_iters=3")
+    first = run_process("train.py", config, "--work-dir", "run")
     assert first.returncode == 0, first.stderr
-    assert "3/3" in first.stderr
+    assert "6/6" in first.stderr
+    (tmp_path / "run" / "iter_6.pth").unlink()
     second = run_process("train.py", config, "--work-dir", "run", "--resume")
     assert second.returncode == 0, second.stderr
     tested = run_process("test.py", config, "run", "--out", "out")
@@ -105,7 +106,7 @@ def test_a_text_file_among_the_training_pictures_is_refused_also_from_a_worker(
 
 def test_a_missing_checkpoint_is_refused(run: Run, config: Path, tmp_path: Path) -> None:
     refused(run("test.py", config, "nowhere.pth", "--out", "out"), "nowhere.pth does not exist", str(tmp_path / "nowhere.pth"))
-    refused(run("train.py", config, "--work-dir", "run", "--resume"), "no iter_*.pth in run")
+    refused(run("train.py", config, "--work-dir", "run", "--resume"), "no checkpoint iter_*.pth in run")
     refused(run("train.py", config, "--work-dir", "run", "--resume", "nowhere.pth"), "nowhere.pth does not exist")
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset
 
-from linearsr.core.data.images import check_image, list_images
+from linearsr.core.data.images import image_size, list_images
+from linearsr.core.data.samplers import DrawIndex
 from linearsr.core.errors import ConfigError, DataError
 from linearsr.core.registries import DATASETS, TRANSFORMS
 
@@ -32,6 +34,8 @@ class PictureDataset(Dataset[Sample]):
     metainfo: dict[str, Any] = {}  # noqa: RUF012  (mmengine reads it; never written)
 
     def __init__(self, pictures: Sequence[PictureFiles], pipeline: Sequence[dict[str, Any]], name: str):
+        if not name or {"/", "\\", ".."} & {*name, name}:
+            raise ConfigError(f"{type(self).__name__}: name is {name!r}; it names a folder of results: wanted no slashes")
         self.pictures = list(pictures)
         self.transforms = [TRANSFORMS.build(step) for step in pipeline]
         self.name = name
@@ -60,7 +64,11 @@ class HRFolder(PictureDataset):
         roots = [Path(folder) for folder in ([root] if isinstance(root, str) else root)]
         if not roots:
             raise ConfigError("HRFolder has no root; set root to a folder or a list of folders")
-        pictures = [PictureFiles(path.stem, hr=path) for folder in roots for path in list_images(folder, recursive=True)]
+        pictures = [
+            PictureFiles(_name(path, folder, several=len(roots) > 1), hr=path)
+            for folder in roots
+            for path in list_images(folder, recursive=True)
+        ]
         super().__init__(pictures, pipeline, name or roots[0].name)
 
 
@@ -81,8 +89,7 @@ class PairedFolders(PictureDataset):
         hr_suffix: str = "",
         lr_suffix: str = "",
     ):
-        hr = {path.stem.removesuffix(hr_suffix): path for path in list_images(hr_root)}
-        lr = {path.stem.removesuffix(lr_suffix): path for path in list_images(lr_root)}
+        hr, lr = _by_name(hr_root, hr_suffix), _by_name(lr_root, lr_suffix)
         alone = [str(hr[stem]) for stem in hr if stem not in lr] + [str(lr[stem]) for stem in lr if stem not in hr]
         if alone:
             more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
@@ -91,7 +98,9 @@ class PairedFolders(PictureDataset):
                 f"{', '.join(alone[:3])}{more}; "
                 "names must agree, see hr_suffix and lr_suffix"
             )
-        super().__init__([PictureFiles(stem, hr[stem], lr[stem]) for stem in hr], pipeline, name or Path(hr_root).parent.name)
+        super().__init__(
+            [PictureFiles(stem, hr[stem], lr[stem]) for stem in hr], pipeline, name or Path(hr_root).resolve().parent.name
+        )
 
 
 @DATASETS.register_module()
@@ -104,7 +113,7 @@ class LRFolder(PictureDataset):
 
 @DATASETS.register_module()
 class JoinedDatasets(ConcatDataset[Sample]):
-    """Several datasets, one after the other; each keeps its name and its rows in the results. For evaluation."""
+    """Several datasets, one after the other; each keeps its name and its rows in the results."""
 
     metainfo: dict[str, Any] = {}  # noqa: RUF012
 
@@ -113,14 +122,48 @@ class JoinedDatasets(ConcatDataset[Sample]):
             raise ConfigError("JoinedDatasets has no datasets; give a list of dict(type=…)")
         super().__init__([DATASETS.build(dataset) for dataset in datasets])
 
+    def __getitem__(self, index: int) -> Sample:
+        part = bisect_right(self.cumulative_sizes, index)
+        own = int(index) - (self.cumulative_sizes[part - 1] if part else 0)
+        return self.datasets[part][DrawIndex(own, index.seed) if isinstance(index, DrawIndex) else own]
 
-def check_files(dataset: Dataset[Any]) -> None:
-    """Looks at the first bytes of every picture of a data set of ours. Raises DataError for the first that is none.
 
-    For evaluation, where one bad file would spoil the figures after all the work.
+def check_files(dataset: Dataset[Any], *, names: bool) -> None:
+    """Looks at the headers of every picture of a data set of ours before anything is trained or restored.
+
+    Raises DataError for the first file that is no picture, for a pair whose sizes do not belong together and, if `names`,
+    for two pictures of one name, which would share a place in the results.
     """
+    seen: dict[tuple[str, str], Path | None] = {}
     for part in getattr(dataset, "datasets", [dataset]):
         for files in getattr(part, "pictures", ()):
-            for path in (files.hr, files.lr):
-                if path is not None:
-                    check_image(path)
+            key, path = (part.name, files.name), files.hr or files.lr
+            if names and key in seen:
+                raise DataError(f"{seen[key]} and {path} would both be {'/'.join(key)} in the results; rename one of them")
+            seen[key] = path
+            sizes = [image_size(file) for file in (files.hr, files.lr) if file is not None]
+            if len(sizes) == 2 and not _belong_together(*sizes):
+                raise DataError(
+                    f"{files.hr} is {sizes[0]} and {files.lr} {sizes[1]}; wanted a whole multiple, the same for both sides"
+                )
+
+
+def _belong_together(hr: tuple[int, int], lr: tuple[int, int]) -> bool:
+    scale = hr[0] // lr[0]
+    return scale >= 1 and hr == (scale * lr[0], scale * lr[1])
+
+
+def _name(path: Path, folder: Path, *, several: bool) -> str:
+    """Path below the folder without the format; with the folder's name in front where there are several."""
+    below = path.relative_to(folder).with_suffix("")
+    return str(Path(folder.name) / below if several else below)
+
+
+def _by_name(root: str, suffix: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in list_images(root):
+        name = path.stem.removesuffix(suffix)
+        if name in found:
+            raise DataError(f"{found[name]} and {path} have one name; a pair needs one file of each")
+        found[name] = path
+    return found

@@ -16,7 +16,7 @@ from linearsr.core.data.pixel_modes import rgb_01
 from linearsr.core.errors import DataError, ShapeError
 from linearsr.core.pixels import from_uint8, to_uint8
 
-__all__ = ["FORMATS", "check_image", "from_uint8", "list_images", "read_image", "to_uint8", "write_image"]
+__all__ = ["FORMATS", "from_uint8", "image_size", "list_images", "read_image", "to_uint8", "write_image"]
 
 FORMATS: Final = {
     ".png": "PNG",
@@ -29,6 +29,9 @@ FORMATS: Final = {
 }
 """Suffix (small letters) -> Pillow's name of the format."""
 
+EXIF_ORIENTATION: Final = 0x0112
+"""Values from 5 on swap height and width."""
+
 SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "PNG": {},
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -39,14 +42,15 @@ SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
 """All but JPEG are lossless; JPEG is written at quality 95 without chroma subsampling (our choice)."""
 
 
-def check_image(path: str | Path) -> None:
-    """Raises DataError, which names the file, if its first bytes are not those of a picture. Reads no pixels."""
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) as `read_image` gives it, from the header; no pixels are read. Raises DataError, which names the file."""
     try:
-        with Image.open(path):
-            pass
+        with Image.open(path) as file:
+            turned = file.getexif().get(EXIF_ORIENTATION, 1) >= 5
+            return file.size if turned else (file.height, file.width)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
 
 

@@ -37,7 +37,9 @@ class DrawSampler(Sampler[DrawIndex]):
 
     def __init__(self, dataset: Sized, seed: int | None = None):
         if seed is None:
-            raise ConfigError("DrawSampler needs a seed; set randomness=dict(seed=0) in the config")
+            raise ConfigError(
+                "DrawSampler needs one seed for all ranks; set randomness=dict(seed=0) without diff_rank_seed in the config"
+            )
         if len(dataset) == 0:
             raise DataError("the training dataset is empty; DrawSampler has nothing to draw from")
         self.length = len(dataset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,20 +13,24 @@ from typing import Any
 from uuid import uuid4
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.data.datasets import check_files
-from linearsr.core.errors import ConfigError
+from linearsr.core.engine.schedules import resolve_fractions
+from linearsr.core.errors import ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
+
+ENGINE_HOOKS = {"plain_checkpoint": {"type": "PlainCheckpointHook"}, "finite_loss": {"type": "FiniteLossHook"}}
+"""In every run, whatever its custom_hooks are: what makes a checkpoint readable and keeps NaN out of it."""
 
 PHASES = {
     "train": ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"),
     "val": ("val_dataloader", "val_cfg", "val_evaluator"),
     "test": ("test_dataloader", "test_cfg", "test_evaluator"),
 }
-FRACTIONS = ("begin", "end", "T_max")
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,7 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
             if "dataset" not in loader:
                 raise ConfigError(f"{phase}_dataloader has no dataset; add dataset=dict(type=…)")
             datasets[f"{phase}_dataloader"] = DATASETS.build(loader["dataset"])
-            if phase != "train":
-                check_files(datasets[f"{phase}_dataloader"])
+            check_files(datasets[f"{phase}_dataloader"], names=phase != "train")
         if evaluator is not None:
             described = [evaluator] if isinstance(evaluator, Mapping) else evaluator
             metrics[f"{phase}_evaluator"] = [METRICS.build(metric) for metric in described]
@@ -71,6 +75,11 @@ class LinearSRRunner(Runner):
                 handler.addFilter(_is_news)
         return logger
 
+    def dump_config(self) -> None:
+        """Only a training run writes its config: a test in the same folder must not replace what the run was made with."""
+        if self._train_loop is not None:
+            super().dump_config()
+
 
 def _is_news(record: logging.LogRecord) -> bool:
     """False for what mmengine 0.10.7 says of its own deprecated classes on every run."""
@@ -79,6 +88,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path | None = None) -> Runner:
     """cfg: checked. Phases that `parts` was not built for are left to the saved config, which is whole.
+    On an error a folder that this call made is removed again.
 
     Each runner has a name of its own: mmengine keys its singletons by it, and two runners of one second would share
     their best scores and logs.
@@ -94,29 +104,32 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
     # weights to start from are in the model already; mmengine's own search for a checkpoint follows an absolute path
     given |= {"load_from": resume_from and str(resume_from), "resume": resume_from is not None}
     given |= parts.metrics
-    given["model"] = parts.model
+    given["default_hooks"] = ENGINE_HOOKS | dict(given.get("default_hooks") or {})
+    given |= {"model": parts.model, "default_scope": "linearsr"}
     given["experiment_name"] = f"{given.get('experiment_name') or Path(cfg.filename).stem}_{uuid4().hex[:8]}"
-    return LinearSRRunner(**given, cfg=settings)
+    fresh = not work_dir.exists()
+    try:
+        return _made(LinearSRRunner(**given, cfg=settings))
+    except Exception as error:
+        if fresh and is_main_process():
+            shutil.rmtree(work_dir, ignore_errors=True)
+        if isinstance(error, TypeError | ValueError | KeyError | AssertionError | AttributeError) and not isinstance(
+            error, LinearSRError
+        ):
+            raise ConfigError(f"{cfg.filename} makes no runner: {type(error).__name__}: {error}") from error
+        raise
+
+
+def _made(runner: Runner) -> Runner:
+    """With the parts that mmengine would build on the way, so that what is wrong with them is said before the start."""
+    for _ in (runner.train_loop, runner.val_loop, runner.test_loop):
+        pass
+    if runner.optim_wrapper is not None:
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    return runner
 
 
 def _collate(cfg: Mapping[str, Any] | None) -> Any:
     """mmengine asks its root registry for the function by name, which knows neither ours nor a plugin's."""
     options = dict(cfg or {"type": "collate_pictures"})
     return partial(FUNCTIONS.require(options.pop("type")), **options)
-
-
-def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
-    """begin, end and T_max written as floats in 0..1 become iterations; whole numbers are iterations already."""
-    resolved = []
-    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
-        entry = dict(scheduler)
-        for key in FRACTIONS:
-            value = entry.get(key)
-            if isinstance(value, float):
-                if not 0 <= value <= 1:
-                    raise ConfigError(
-                        f"param_scheduler.{key} is {value}; wanted a fraction of max_iters in 0..1, or a whole number"
-                    )
-                entry[key] = round(value * max_iters)
-        resolved.append(entry)
-    return resolved

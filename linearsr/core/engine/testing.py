@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
+
 from linearsr.core.config import load_config
 from linearsr.core.engine.hooks import PictureWriterHook
+from linearsr.core.engine.resuming import check_same_method, newest_checkpoint
 from linearsr.core.engine.runner import build_parts, build_runner
-from linearsr.core.engine.training import newest_checkpoint, run_folder
+from linearsr.core.engine.training import run_folder
 from linearsr.core.errors import ConfigError
 from linearsr.core.evaluation import PictureMetrics, contact_sheet, write_metrics_json
 from linearsr.core.record import run_record
@@ -37,12 +40,14 @@ def run_testing(
         checkpoint = newest_checkpoint(Path(checkpoint))
     if checkpoint is not None:
         load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
+        check_same_method(Path(checkpoint), cfg.model.to_dict())
     record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
     runner = build_runner(cfg, folder, parts)
     writer = PictureWriterHook(folder)
     runner.register_hook(writer)
-    runner.test()
-    rows = [row for metric in runner.test_evaluator.metrics if isinstance(metric, PictureMetrics) for row in metric.rows]
-    contact_sheet(writer.sheet_rows(), folder / "sheet.png")
-    write_metrics_json(folder / "metrics.json", rows, record)
+    figures = runner.test()
+    if is_main_process():
+        rows = [row for metric in runner.test_evaluator.metrics if isinstance(metric, PictureMetrics) for row in metric.rows]
+        contact_sheet(writer.sheet_rows(), folder / "sheet.png")
+        write_metrics_json(folder / "metrics.json", rows, record, figures)
     return folder

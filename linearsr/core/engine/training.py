@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
+
 from linearsr.core.config import load_config
+from linearsr.core.engine.resuming import check_resumable, check_same_method, newest_checkpoint
 from linearsr.core.engine.runner import build_parts, build_runner
-from linearsr.core.errors import ConfigError, WeightsError
-from linearsr.core.record import write_record
+from linearsr.core.errors import ConfigError
+from linearsr.core.record import append_record
 from linearsr.core.weights import load_strict, read_state_dict
 
 NEWEST = "newest"
@@ -31,40 +34,26 @@ def run_training(
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{config} has no train_dataloader; there is nothing to train on")
     folder = run_folder(cfg, config, work_dir)
-    checkpoint = _checkpoint_to_resume(folder, resume or (NEWEST if cfg.get("resume") else None))
+    wanted = resume or (NEWEST if cfg.get("resume") else None)
+    checkpoint = newest_checkpoint(folder) if wanted == NEWEST else _found(Path(wanted), folder) if wanted else None
     parts = build_parts(cfg, "train", "val")
-    for path in (checkpoint, cfg.get("load_from")):
-        if path is not None:
-            load_strict(parts.model, read_state_dict(path), str(path))
+    if cfg.get("load_from") is not None:
+        load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)
+    if checkpoint is not None:
+        check_resumable(checkpoint, parts.model, cfg.train_cfg, cfg.get("param_scheduler"))
+        check_same_method(checkpoint, cfg.model.to_dict())
     runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
-    write_record(folder, "train", cfg)
+    if is_main_process():
+        append_record(folder / "train.json", cfg)
     runner.train()
     return folder
 
 
-def _checkpoint_to_resume(folder: Path, resume: str | Path | None) -> Path | None:
-    if resume is None:
-        return None
-    checkpoint = newest_checkpoint(folder) if resume == NEWEST else Path(resume)
-    if checkpoint.suffix == ".safetensors":
-        raise WeightsError(
-            f"{checkpoint} holds weights but no optimiser to resume with; set load_from to start from its weights"
-        )
-    return checkpoint
+def _found(checkpoint: Path, folder: Path) -> Path:
+    """As it is given, or by its name in the run's folder."""
+    inside = folder / checkpoint.name
+    return inside if not checkpoint.exists() and inside.is_file() else checkpoint
 
 
 def run_folder(cfg: Mapping[str, Any], config: str | Path, work_dir: str | Path | None) -> Path:
     return Path(work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config).stem)
-
-
-def newest_checkpoint(folder: Path) -> Path:
-    """The iter_*.pth of this folder that was written last; a copied folder never leads back to the original.
-
-    Raises WeightsError if there is none: a run that was to go on must not silently begin again.
-    """
-    found = sorted(folder.glob("iter_*.pth"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    if not found:
-        raise WeightsError(
-            f"there is no iter_*.pth in {folder}; name a checkpoint, or leave --resume out to train from the beginning"
-        )
-    return found[-1]

@@ -55,8 +55,10 @@ def niqe(image_01: Tensor, parameters: NIQEParameters, *, crop_border: int) -> f
     """image_01 [3, H, W]. Rows and columns beyond the last whole block are left out.
 
     None where fewer than two blocks of 96×96 can be used, because the picture is too small or too flat: their covariance is
-    then undefined. NaN where the picture holds NaN or Inf. Raises ShapeError for another shape or too large a border.
+    then undefined. NaN where the picture holds NaN or Inf. Raises ShapeError for another shape.
     """
+    if min(image_01.shape[-2:]) <= 2 * crop_border:
+        return None
     luma = crop(rgb_to_y(image_01).cpu(), crop_border)
     if not luma.isfinite().all():
         return math.nan

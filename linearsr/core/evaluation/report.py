@@ -30,9 +30,14 @@ WIDTH = 110
 """Columns of a table that goes to a file or a pipe, where there is no terminal to ask."""
 
 
-def write_metrics_json(path: str | Path, rows: Sequence[Row], record: Mapping[str, Any]) -> None:
-    """{"record": how the figures were made, "rows": …}, whole or not at all. Inf and NaN are written as "inf" and "nan"."""
-    text = json.dumps(_plain({"record": record, "rows": rows}), indent=2, allow_nan=False)
+def write_metrics_json(
+    path: str | Path, rows: Sequence[Row], record: Mapping[str, Any], figures: Mapping[str, float] | None = None
+) -> None:
+    """{"record": how the figures were made, "rows": …, "figures": …}, whole or not at all.
+
+    figures: flat, by name, of every metric, a third party's too. Inf and NaN are written as "inf" and "nan".
+    """
+    text = json.dumps(_plain({"record": record, "rows": rows, "figures": figures or {}}), indent=2, allow_nan=False)
     write_text(path, text + "\n")
 
 

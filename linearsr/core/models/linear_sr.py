@@ -12,13 +12,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models.padding import pad_to_multiple
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
 from linearsr.core.structures import GuidanceTokens, SRBatch
+
+RANGE_SLACK = 1e-3
+"""How far a picture may leave 0..1, as resized pictures do by rounding."""
 
 Part = Mapping[str, Any]
 
@@ -68,6 +71,20 @@ class LinearSR(BaseModel):
         )
         self.lr_multiple: int = self.autoencoder.factor // upscale * getattr(self.denoiser, "patch_size", 1)
 
+        for frozen in self._frozen:
+            frozen.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> LinearSR:
+        """As torch's; the autoencoder and the guidance are not trained and stay as they are in use."""
+        super().train(mode)
+        for frozen in self._frozen:
+            frozen.eval()
+        return self
+
+    @property
+    def _frozen(self) -> list[nn.Module]:
+        return [part for part in (self.autoencoder, self.guidance) if isinstance(part, nn.Module)]
+
     def loss(self, batch: SRBatch) -> dict[str, Tensor]:
         """Mean squared error of the velocity at a random time of each picture (LinearSR, flow matching)."""
         self._refuse_illegal_crop(batch)
@@ -79,7 +96,8 @@ class LinearSR(BaseModel):
         t, z1 = self._draw(z0, batch.seeds)
         z_t = self.path.interpolate(z0, z1, t)
         v = self.velocity(z_t, t, lr, guidance)
-        return {"loss": F.mse_loss(v.float(), self.path.target(z0, z1).float())}
+        wide = torch.promote_types(v.dtype, torch.float32)
+        return {"loss": F.mse_loss(v.to(wide), self.path.target(z0, z1).to(wide))}
 
     @torch.no_grad()
     def restore(
@@ -95,6 +113,9 @@ class LinearSR(BaseModel):
         from the pictures' content, so that a picture is restored alike in any batch.
         """
         seeds = [seed_of_picture(picture) for picture in lr] if seeds is None else seeds
+        SRBatch(lr, tuple(seeds))  # refuses what is no batch of pictures with a seed each
+        if not (lr.min() >= -RANGE_SLACK and lr.max() <= 1 + RANGE_SLACK):
+            raise ShapeError(f"the LR lies in {lr.min():.4g}..{lr.max():.4g}; wanted 0..1, without NaN")
         height, width = (side * self.upscale for side in lr.shape[-2:])
         guidance = self._look(lr, lr, prompts)
         lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1

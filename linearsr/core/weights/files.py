@@ -62,7 +62,7 @@ def _damaged(file: Path, cause: Exception) -> WeightsError:
     first_line = (str(cause).splitlines() or [""])[0]
     return WeightsError(
         f"weights file {file} ({file.stat().st_size} bytes) cannot be read: {type(cause).__name__}: {first_line}; "
-        f"put an undamaged copy at {file.absolute()}"
+        f"it is damaged, or holds Python objects, which are not unpickled; wanted tensors only at {file.absolute()}"
     )
 
 

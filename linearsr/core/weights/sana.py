@@ -138,14 +138,22 @@ def _fill(own: Mapping[str, Tensor], state: Mapping[str, Tensor], naming: Naming
             if name == "patch_embed.weight" and tensor.shape[1] < target.shape[1]:
                 widened = target.shape[1] - tensor.shape[1]
                 tensor = widen_input(tensor, target.shape[1])
-            if tensor.numel() != target.numel():
+            if _trimmed(tensor) != _trimmed(target):
                 raise WeightsError(
                     f"{' + '.join(sources)} is {list(tensor.shape)} and {name} {list(target.shape)}; "
                     "build the denoiser from sana_config of the same source"
                 )
-            filled[name] = tensor.reshape(target.shape)  # a 1×1 convolution is a product on tokens here
+            filled[name] = tensor.reshape(target.shape)
     unexpected = [name for name in state if name not in used and not DROPPED.match(name)]
     return filled, SanaReport(tuple(missing), tuple(unexpected), tuple(new), widened)
+
+
+def _trimmed(tensor: Tensor) -> list[int]:
+    """The shape without 1s at its end: a 1×1 convolution is a product on tokens here."""
+    shape = list(tensor.shape)
+    while shape and shape[-1] == 1:
+        shape.pop()
+    return shape
 
 
 def _kinds(report: SanaReport) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -26,6 +26,7 @@ from linearsr.core.data import (
     degrade_bicubic,
     write_image,
 )  # fmt: skip
+from linearsr.core.data.datasets import check_files
 from linearsr.core.data.samplers import DrawIndex
 from linearsr.core.errors import ConfigError, DataError
 from tests import strategies
@@ -181,6 +182,43 @@ def test_several_folders_are_one_dataset_and_several_datasets_keep_their_names(f
     joined = JoinedDatasets([{"type": "HRFolder", "root": root, "pipeline": WHOLE, "name": name} for name in ("a", "b")])
     assert [joined[i]["dataset"] for i in (0, 9)] == ["a", "b"]
     assert "hr" not in LRFolder(root, WHOLE)[0]
+
+
+def test_a_draw_keeps_its_seed_in_joined_datasets(folder: Path) -> None:
+    parts = [{"type": "HRFolder", "root": str(folder / "hr"), "pipeline": TRAIN, "name": name} for name in ("a", "b")]
+    joined = JoinedDatasets(parts)
+    sample = joined[DrawIndex(7, 5)]
+    assert (sample["dataset"], sample["name"], sample["seed"]) == ("b", "p2", 5)
+
+
+def test_pictures_that_would_share_a_result_are_refused_before_a_test(folder: Path) -> None:
+    write_image(folder / "hr" / "deep" / "p0.png", picture(9))
+    apart = HRFolder(str(folder / "hr"), WHOLE)
+    assert {p.name for p in apart.pictures} >= {"p0", "deep/p0"}
+    check_files(apart, names=True)
+    write_image(folder / "hr" / "p0.webp", picture(9))
+    with pytest.raises(DataError, match=r"p0\.\w+ and .*p0\.\w+ would both be hr/p0"):
+        check_files(HRFolder(str(folder / "hr"), WHOLE), names=True)
+    twice = JoinedDatasets([{"type": "LRFolder", "root": str(folder / "hr" / "deep"), "pipeline": WHOLE}] * 2)
+    with pytest.raises(DataError, match="would both be deep/p0"):
+        check_files(twice, names=True)
+    check_files(twice, names=False)
+    with pytest.raises(DataError, match="have one name; a pair needs one file of each"):
+        PairedFolders(str(folder / "hr"), str(folder / "hr"), WHOLE)
+
+
+def test_a_pair_whose_sizes_do_not_belong_together_is_refused(folder: Path) -> None:
+    write_image(folder / "lr" / "q.png", picture(0, 10, 13))
+    write_image(folder / "one" / "q.png", picture(0, 40, 48))
+    pair = PairedFolders(str(folder / "one"), str(folder / "lr"), WHOLE)
+    with pytest.raises(DataError, match=r"q\.png is \(40, 48\) and .*q\.png \(10, 13\); wanted a whole multiple"):
+        check_files(pair, names=True)
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", ".."])
+def test_a_name_that_is_no_folder_name_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="wanted no slashes"):
+        HRFolder(str(folder / "hr"), WHOLE, name=name)
 
 
 def test_an_empty_or_missing_folder_is_named(tmp_path: Path) -> None:

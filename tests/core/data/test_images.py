@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from linearsr.core.data import images
-from linearsr.core.data.images import FORMATS, from_uint8, list_images, read_image, to_uint8, write_image
+from linearsr.core.data.images import FORMATS, from_uint8, image_size, list_images, read_image, to_uint8, write_image
 from linearsr.core.errors import DataError, ShapeError
 
 LOSSLESS = [suffix for suffix, name in FORMATS.items() if name != "JPEG"]
@@ -240,3 +240,13 @@ def test_a_folder_without_pictures_is_named(tmp_path):
         list_images(tmp_path / "gone")
     with pytest.raises(DataError, match=r"notes\.txt is not a folder"):
         list_images(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_the_size_from_the_header_is_that_of_the_picture(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (7, 5)).save(tmp_path / "p.jpg", exif=exif)
+    assert image_size(tmp_path / "p.jpg") == tuple(read_image(tmp_path / "p.jpg").shape[1:])
+    with pytest.raises(DataError, match="no such file"):
+        image_size(tmp_path / "none.jpg")

@@ -10,8 +10,10 @@ from mmengine.config import Config
 
 from linearsr.core.config import config_hash, load_config
 from linearsr.core.engine import NEWEST, run_testing, run_training
-from linearsr.core.engine.runner import resolve_fractions
+from linearsr.core.engine.resuming import newest_checkpoint
+from linearsr.core.engine.schedules import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
+from linearsr.core.models import LinearSR, build_model
 from linearsr.core.weights import read_state_dict, write_safetensors
 
 
@@ -30,7 +32,7 @@ def same_weights(one: Path, two: Path) -> bool:
 def test_a_checkpoint_loads_with_weights_only_and_holds_the_averaged_weights(config: Path, tmp_path: Path) -> None:
     folder = run_training(config, tmp_path / "run")
     checkpoint = torch.load(folder / "iter_6.pth", weights_only=True)
-    name = next(name for name in checkpoint["state_dict"] if name.endswith("patch_embed.weight") or "weight" in name)
+    name = "denoiser.head.weight"
     assert {"state_dict", "ema_state_dict", "optimizer", "param_schedulers", "message_hub", "meta"} <= checkpoint.keys()
     assert not torch.equal(checkpoint["state_dict"][name], checkpoint["ema_state_dict"][f"module.{name}"])
 
@@ -52,14 +54,60 @@ def test_two_equal_runs_are_equal(config: Path, tmp_path: Path) -> None:
     assert len(scalars(one, "psnr_y")) == 2
 
 
-def test_a_copied_run_resumes_in_its_own_folder(config: Path, tmp_path: Path) -> None:
-    original = run_training(config, tmp_path / "original")
+def test_a_copied_run_resumes_in_its_own_folder_and_keeps_the_originals_best(config: Path, tmp_path: Path) -> None:
+    options = {
+        "default_hooks.checkpoint.save_best": "psnr_y",
+        "default_hooks.checkpoint.rule": "greater",
+        "param_scheduler": None,
+    }
+    original = run_training(config, tmp_path / "original", options=options)
+    assert list(original.glob("best_psnr_y_*.pth"))
     before = {path: path.stat().st_mtime_ns for path in original.rglob("*")}
     copied = tmp_path / "copied"
     shutil.copytree(original, copied)
-    run_training(config, copied, resume=NEWEST, options=["train_cfg.max_iters=9"])
-    assert (copied / "iter_9.pth").is_file()
+    run_training(
+        config, copied, resume=NEWEST, options=options | {"train_cfg.max_iters": 12, "optim_wrapper.optimizer.lr": 0.1}
+    )
+    assert (copied / "iter_12.pth").is_file()
     assert {path: path.stat().st_mtime_ns for path in original.rglob("*")} == before
+
+
+def test_a_schedule_that_a_resumed_run_would_ignore_is_refused(config: Path, tmp_path: Path) -> None:
+    folder = run_training(config, tmp_path / "run")
+    with pytest.raises(ConfigError, match="whose end is iteration 6; the config makes it 12"):
+        run_training(config, folder, resume=NEWEST, options=["train_cfg.max_iters=12"])
+
+
+def test_the_newest_checkpoint_is_the_one_saved_last_in_this_folder(tmp_path: Path) -> None:
+    for name in ("iter_1000.pth", "iter_500.pth", "iter_90.pth"):
+        (tmp_path / name).touch()
+    assert newest_checkpoint(tmp_path).name == "iter_1000.pth"
+    (tmp_path / "last_checkpoint").write_text("/another/place/iter_500.pth")
+    assert newest_checkpoint(tmp_path) == tmp_path / "iter_500.pth"
+    (tmp_path / "last_checkpoint").write_text("")
+    assert newest_checkpoint(tmp_path).name == "iter_1000.pth"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "denoiser.attention.type=SoftmaxAttention",
+        "denoiser.head_width=16",
+        "autoencoder.sigma=1.0",
+        "autoencoder.type=PixelShuffle",
+    ],
+)
+def test_a_checkpoint_of_another_method_with_the_same_shapes_is_refused(config: Path, tmp_path: Path, change: str) -> None:
+    folder = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    with pytest.raises(WeightsError, match=rf"was trained with model\.{change.split('=')[0]}"):
+        run_testing(config, folder, tmp_path / "out", options=[f"model.{change}"])
+    run_testing(config, folder, tmp_path / "out", options=["model.solver.type=Heun"])
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 5])
+def test_the_shortest_runs_have_a_schedule(config: Path, tmp_path: Path, iterations: int) -> None:
+    warm = {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": 0.05}
+    run_training(config, tmp_path / "run", options={"train_cfg.max_iters": iterations, "param_scheduler": [warm]})
 
 
 def test_the_saved_config_runs_again_as_it_is(config: Path, tmp_path: Path) -> None:
@@ -70,7 +118,7 @@ def test_the_saved_config_runs_again_as_it_is(config: Path, tmp_path: Path) -> N
 
 
 def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
-    record = json.loads((run_training(config, tmp_path / "run") / "train.json").read_text())
+    record = json.loads((run_training(config, tmp_path / "run") / "train.json").read_text())[-1]
     assert record["seed"] == 0
     assert record["versions"]["torch"] == torch.__version__
     assert record["config_sha256"] == config_hash(load_config(config))
@@ -117,13 +165,35 @@ def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path:
     assert psnr["model", 1] == pytest.approx(psnr["bicubic", None], abs=0.01)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it(config: Path, tmp_path: Path) -> None:
-    with pytest.raises(DivergenceError, match="at iteration"):
-        run_training(
-            config, tmp_path / "run", options=["optim_wrapper.optimizer.lr=1e30", "optim_wrapper.clip_grad.max_norm=1e30"]
-        )
-    for path in (tmp_path / "run").glob("iter_*.pth"):
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_nothing_that_is_not_finite_is_saved(config: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    honest = LinearSR.loss
+
+    def broken(self: LinearSR, batch: object) -> dict[str, torch.Tensor]:
+        loss = honest(self, batch)["loss"]
+        calls.append(loss)
+        if len(calls) < 4:
+            return {"loss": loss}
+        if where == "gradient":  # the value is finite, its gradient is not
+            loss.register_hook(lambda gradient: gradient * float("inf"))
+            return {"loss": loss}
+        return {"loss": loss * float("nan")}
+
+    monkeypatch.setattr(LinearSR, "loss", broken)
+    with pytest.raises(DivergenceError, match=r"(?s)not finite.*iteration 4"):
+        run_training(config, tmp_path / "run", options=["default_hooks.checkpoint.interval=1"])
+    saved = sorted((tmp_path / "run").glob("iter_*.pth"))
+    assert [path.name for path in saved] == ["iter_1.pth", "iter_2.pth", "iter_3.pth"]
+    for path in saved:
         assert all(value.isfinite().all() for value in read_state_dict(path).values())
+
+
+def test_the_engines_hooks_are_there_whatever_the_custom_hooks(config: Path, tmp_path: Path) -> None:
+    folder = run_training(
+        config, tmp_path / "run", options={"custom_hooks": [{"type": "EmptyCacheHook"}], "train_cfg.max_iters": 3}
+    )
+    assert read_state_dict(folder / "iter_3.pth")
 
 
 @pytest.mark.parametrize("backend", ["TensorboardVisBackend", "WandbBackend"])
@@ -143,7 +213,11 @@ def test_logging_backends_write_their_files(
     ("change", "error", "message"),
     [
         ({"train_dataloader.dataset.root": "/nowhere"}, DataError, "/nowhere is missing"),
-        ({"train_dataloader": None}, ConfigError, "nothing to train on"),
+        ({"train_dataloader": None, "train_cfg": None, "optim_wrapper": None}, ConfigError, "nothing to train on"),
+        ({"val_cfg": None}, ConfigError, "val_dataloader is set without val_cfg"),
+        ({"train_dataloader.batch_size": 0}, ConfigError, "makes no runner: ValueError: batch_size should be"),
+        ({"optim_wrapper.optimizer.lr": "abc"}, ConfigError, "makes no runner"),
+        ({"model.denoiser.depth": "abc"}, ConfigError, "LinearDiT cannot be built"),
         ({"load_from": "/nowhere/w.pth"}, WeightsError, r"/nowhere/w\.pth does not exist"),
         ({"test_cfg.num_steps": 0, "val_cfg.num_steps": [0]}, ConfigError, r"val_cfg\.num_steps is \[0\]"),
         ({"param_scheduler.0.end": 1.5}, ConfigError, "fraction of max_iters"),
@@ -157,10 +231,27 @@ def test_what_a_user_can_mend_is_said_in_one_line(
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(config: Path, tmp_path: Path) -> None:
-    for options, resume in (({"train_dataloader.dataset.root": "/nowhere"}, None), ({}, NEWEST), ({}, "/nowhere/iter_1.pth")):
+    bare = tmp_path / "bare.pth"
+    torch.save({"state_dict": build_model(config).state_dict()}, bare)
+    attempts = [
+        ({"train_dataloader.dataset.root": "/nowhere"}, None),
+        ({"train_dataloader.num_workers": -1}, None),
+        ({"val_cfg.num_steps": [1, 1]}, None),
+        ({}, NEWEST),
+        ({}, "/nowhere/iter_1.pth"),
+        ({}, bare),
+    ]
+    for options, resume in attempts:
         with pytest.raises(LinearSRError):
             run_training(config, tmp_path / "run", resume=resume, options=options)
-        assert not (tmp_path / "run").exists()
+        assert not (tmp_path / "run").exists(), (options, resume)
+
+
+def test_a_test_in_the_runs_folder_leaves_its_config_alone(config: Path, tmp_path: Path) -> None:
+    folder = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    before = (folder / "tiny.py").read_text()
+    run_testing(config, folder, folder)
+    assert (folder / "tiny.py").read_text() == before
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_names(config: Path, tmp_path: Path) -> None:
@@ -216,8 +307,9 @@ def test_a_run_starts_from_exported_weights(config: Path, tmp_path: Path) -> Non
 
 
 def test_resume_in_a_config_is_a_bare_resume(config: Path, tmp_path: Path) -> None:
-    run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
+    run_training(config, tmp_path / "run")
+    (tmp_path / "run" / "iter_6.pth").unlink()
     run_training(config, tmp_path / "run", options=["resume=True"])
     assert (tmp_path / "run" / "iter_6.pth").is_file()
-    with pytest.raises(WeightsError, match=r"no iter_\*\.pth"):
+    with pytest.raises(WeightsError, match=r"no checkpoint iter_\*\.pth"):
         run_training(config, tmp_path / "elsewhere", options=["resume=True"])

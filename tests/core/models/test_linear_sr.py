@@ -150,6 +150,9 @@ class Brightness(nn.Module):
         tokens = image_01.mean((1, 2, 3)).view(-1, 1, 1)
         return GuidanceTokens(tokens, torch.ones(len(tokens), 1, dtype=torch.bool))
 
+    def null(self, batch):
+        raise NotImplementedError
+
 
 def test_what_does_not_fit_is_refused_with_the_key_to_change() -> None:
     with pytest.raises(ConfigError, match=r"model\.upscale is 3; wanted a whole number that divides"):
@@ -186,3 +189,35 @@ def test_padding_repeats_the_last_row_and_column(height: int, width: int, multip
     assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
     assert torch.equal(padded[..., :height, :width], image)
     assert torch.equal(padded[..., height:, :width], image[..., -1:, :].expand(-1, -1, padded.shape[-2] - height, -1))
+
+
+@pytest.mark.parametrize(
+    ("lr", "seeds_", "message"),
+    [
+        (torch.rand(3, 4, 4), None, r"wanted a float \[B, 3, h, w\]"),
+        (torch.rand(1, 1, 4, 4), None, "wanted a float"),
+        (torch.ones(1, 3, 4, 4, dtype=torch.uint8), None, "wanted a float"),
+        (255 * torch.rand(1, 3, 4, 4), None, r"wanted 0\.\.1"),
+        (torch.full((1, 3, 4, 4), torch.nan), None, "without NaN"),
+        (torch.rand(2, 3, 4, 4), [0], "1 seeds for a batch of 2"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_restore(lr: torch.Tensor, seeds_: list[int] | None, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        model().restore(lr, seeds=seeds_)
+
+
+def test_the_autoencoder_and_the_guidance_are_not_trained() -> None:
+    method = model(guidance={"type": f"{__name__}.LearnedBrightness"})
+    method.train()
+    assert method.training
+    assert not method.guidance.training
+    assert not any(parameter.requires_grad for parameter in method.guidance.parameters())
+
+
+class LearnedBrightness(Brightness):
+    """With a parameter that somebody else trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))

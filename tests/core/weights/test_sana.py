@@ -36,8 +36,8 @@ def both_outputs(config: dict, grid: tuple[int, int], model, ours):
     return theirs, ours(z, steps.double() / 1000, None, GuidanceTokens(tokens, mask))
 
 
-CONFIGS = [SMALL, SMALL | QK_NORM, WIDE, WIDE | QK_NORM, SMALL | {"patch_size": 1, "interpolation_scale": 2.0}]
-IDS = ["small", "small-qk-norm", "wide", "wide-qk-norm", "positions"]
+CONFIGS = [SMALL, SMALL | QK_NORM, WIDE, WIDE | QK_NORM, SMALL | {"interpolation_scale": 2.0}, SMALL | {"patch_size": 2}]
+IDS = ["small", "small-qk-norm", "wide", "wide-qk-norm", "positions", "patches"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=IDS)
@@ -47,7 +47,8 @@ def test_output_and_every_gradient_equal_diffusers(config: dict, grid: tuple[int
     ours = DENOISERS.build(sana_config(dict(model.config)))
     report = load_sana(ours, model.state_dict())
     assert (report.missing, report.unexpected, report.new, report.widened) == ((), (), (), 0)
-    theirs, mine = both_outputs(config, grid, model, ours)
+    side = config.get("patch_size", 1)
+    theirs, mine = both_outputs(config, (grid[0] * side, grid[1] * side), model, ours)
     assert (theirs - mine).abs().max() <= 1e-6 * theirs.abs().max()  # the goal for fp32 at depth ≤ 4
 
     weights = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(2))
@@ -141,6 +142,9 @@ def test_what_is_not_sanas_leaves_the_denoiser_untouched() -> None:
         load_sana(denoiser, {"a": torch.zeros(1)})
     with pytest.raises(WeightsError, match="build the denoiser from sana_config"):
         load_sana(denoiser, reference(WIDE).state_dict())
+    patches = SMALL | {"in_channels": 2, "out_channels": 2, "patch_size": 2}  # as many numbers in another order
+    with pytest.raises(WeightsError, match="build the denoiser from sana_config"):
+        load_sana(denoiser, reference(patches).state_dict())
     assert all(torch.equal(tensor, before[name]) for name, tensor in denoiser.state_dict().items())
 
 

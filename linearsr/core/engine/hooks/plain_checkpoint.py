@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ class PlainCheckpointHook(Hook):
 
     keep: how many of the last values of each logged scalar a checkpoint carries; mmengine's running averages look back
     no further than its window, and all of them would make every checkpoint longer than the last.
+    Paths of other checkpoints are those of the run's own folder again after loading: a copied run touches no other.
     """
 
     priority = "LOWEST"  # after the EMA hook has put its weights in, before mmengine writes
@@ -31,7 +33,11 @@ class PlainCheckpointHook(Hook):
         checkpoint.update(plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        scalars = checkpoint.get("message_hub", {}).get("log_scalars", {})
+        hub = checkpoint.get("message_hub", {})
+        for name, value in hub.get("runtime_info", {}).items():
+            if name.startswith(("best_ckpt", "last_ckpt")) and isinstance(value, str):
+                hub["runtime_info"][name] = str(Path(runner.work_dir) / Path(value).name)
+        scalars = hub.get("log_scalars", {})
         for name, saved in scalars.items():
             scalars[name] = HistoryBuffer(saved["values"].cpu().numpy(), saved["counts"].cpu().numpy())
 

@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
 from linearsr.core.registries import HOOKS
 
@@ -26,13 +27,20 @@ class Meter:
         if console.is_terminal:
             self.bar.start()
 
+    def due(self, done: int) -> bool:
+        """Whether to say something now; between, nothing is read back from the device."""
+        pause = 0.25 if self.console.is_terminal else self.line_seconds
+        return done == self.total or time.monotonic() - self.last_line > pause
+
     def advance_to(self, done: int, note: str = "") -> None:
+        if not self.due(done):
+            return
+        self.last_line = time.monotonic()
         left = int((time.monotonic() - self.start) / (done - self.first) * (self.total - done))
         line = f"{done}/{self.total}  {note}remaining {left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
         if self.console.is_terminal:
             self.bar.update(self.task, completed=done, description=line)
-        elif time.monotonic() - self.last_line > self.line_seconds or done == self.total:
-            self.last_line = time.monotonic()
+        else:
             self.console.print(f"{self.title} {line}", highlight=False)
 
     def stop(self) -> None:
@@ -52,7 +60,7 @@ class ProgressHook(Hook):
     def __init__(self, line_seconds: float = 15.0):
         self.line_seconds = line_seconds
         self.console = Console(stderr=True, quiet=not is_main_process())
-        self.loss = float("nan")
+        self.loss: Tensor | None = None  # running mean; stays on the device
 
     def before_train(self, runner: Any) -> None:
         self.meter = Meter("training", runner.max_iters, runner.iter, self.console, self.line_seconds)
@@ -60,12 +68,15 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        loss = float((outputs or {})["loss"].detach())
-        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
-        self.meter.advance_to(runner.iter + 1, f"loss {self.loss:.4f}  ")
+        loss = (outputs or {})["loss"].detach()
+        self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
+        if self.meter.due(runner.iter + 1):
+            self.meter.advance_to(runner.iter + 1, f"loss {self.loss.item():.4f}  ")
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items() if "/" not in name)
+        found = metrics or {}
+        over_all = {name: value for name, value in found.items() if "/" not in name} or found
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in over_all.items())
         self.console.print(f"validation at iteration {runner.iter}: {shown}", highlight=False)
 
     def after_train(self, runner: Any) -> None:

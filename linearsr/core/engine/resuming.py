@@ -1,0 +1,107 @@
+"""Which checkpoint a run goes on from, and whether a checkpoint belongs to a config."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from linearsr.core.engine.schedules import FRACTIONS, resolve_fractions
+from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.weights import load_strict, read_state_dict
+
+NEEDED = ("meta", "optimizer", "message_hub")
+"""Besides the weights."""
+
+FREE = ("time_sampler", "time_grid", "solver")
+"""Parts of a model that weights do not depend on."""
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The checkpoint of this folder that was saved last; a copied folder never leads back to the original.
+
+    mmengine notes its name in `last_checkpoint`; without that file it is the iter_*.pth with the highest number.
+    Raises WeightsError if there is none: a run that was to go on must not silently begin again.
+    """
+    note = folder / "last_checkpoint"
+    named = folder / Path(note.read_text().strip()).name if note.is_file() else None
+    if named is not None and named.is_file():
+        return named
+    numbered = {int(path.stem[5:]): path for path in folder.glob("iter_*.pth") if path.stem[5:].isdigit()}
+    if not numbered:
+        raise WeightsError(f"there is no checkpoint iter_*.pth in {folder}; name another, or train from the beginning")
+    return numbered[max(numbered)]
+
+
+def check_resumable(path: Path, model: nn.Module, train_cfg: Mapping[str, Any], schedulers: Any) -> None:
+    """Raises WeightsError for a file without optimiser or of another architecture, ConfigError for another schedule.
+
+    mmengine restores the schedule of the checkpoint, so one that is stretched by a new max_iters would be ignored.
+    """
+    load_strict(model, read_state_dict(path), str(path))
+    if path.suffix == ".safetensors":
+        raise WeightsError(f"{path} holds weights but no optimiser to resume with; set load_from to start from its weights")
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    missing = [key for key in NEEDED if key not in checkpoint]
+    if missing:
+        raise WeightsError(f"{path} lacks {', '.join(missing)} and cannot be resumed; set load_from to start from its weights")
+    written = resolve_fractions(schedulers, train_cfg["max_iters"]) if schedulers is not None else []
+    for now, then in zip(written, checkpoint.get("param_schedulers", []), strict=False):
+        changed = [key for key in FRACTIONS if key in now and key in then and now[key] != then[key]]
+        if changed:
+            key = changed[0]
+            raise ConfigError(
+                f"{path} was trained with a schedule whose {key} is iteration {then[key]}; the config makes it {now[key]}. "
+                "A resumed run keeps its schedule: use the train_cfg.max_iters and param_scheduler it began with, or "
+                "load_from to start a new run from its weights"
+            )
+
+
+def check_same_method(path: Path, model_cfg: Mapping[str, Any]) -> None:
+    """Raises WeightsError if the checkpoint says that it was trained with another `model` than the config's.
+
+    Weights of another method can have the same names and shapes: another attention, another σ, no preconditioner.
+    What only sampling or training asks for may differ. A file that does not say (weights alone) is not checked.
+    """
+    if path.suffix == ".safetensors":
+        return
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    trained = _model_in(checkpoint.get("meta", {}).get("cfg", ""))
+    if trained is None:
+        return
+    difference = _first_difference(
+        {key: value for key, value in trained.items() if key not in FREE},
+        {key: value for key, value in model_cfg.items() if key not in FREE},
+        "model",
+    )
+    if difference is not None:
+        where, then, now = difference
+        raise WeightsError(
+            f"{path} was trained with {where} = {then!r}; the config says {now!r}. Use the config that was saved beside it"
+        )
+
+
+def _model_in(config_text: str) -> Any | None:
+    """The literal after `model =`; the text is read and never run."""
+    try:
+        for statement in ast.parse(config_text).body:
+            if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "model":
+                return ast.literal_eval(statement.value)
+    except (SyntaxError, ValueError):
+        return None
+    return None
+
+
+def _first_difference(then: Any, now: Any, where: str) -> tuple[str, Any, Any] | None:
+    if not (isinstance(then, Mapping) and isinstance(now, Mapping)):
+        equal = list(then) == list(now) if isinstance(then, list | tuple) and isinstance(now, list | tuple) else then == now
+        return None if equal else (where, then, now)
+    for key in dict.fromkeys([*then, *now]):
+        found = _first_difference(then.get(key, "its default"), now.get(key, "its default"), f"{where}.{key}")
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,71 @@
+"""What mmengine 0.10.7's Runner takes where no component of a registry says so."""
+
+from __future__ import annotations
+
+import inspect
+
+from linearsr.core.signatures import accepted_keys
+
+DEFAULT_TYPES = {
+    "val_cfg": "ValLoop",
+    "test_cfg": "TestLoop",
+    "optim_wrapper": "OptimWrapper",
+    "log_processor": "LogProcessor",
+    "visualizer": "Visualizer",
+}
+"""What it builds where the config gives no type."""
+
+BUILDER_KEYS = {
+    "optim_wrapper": ("constructor", "paramwise_cfg"),
+    "param_scheduler": ("convert_to_iter_based",),
+    "model": ("data_preprocessor",),
+    "train_cfg": ("by_epoch",),
+}
+"""Keys that its builders take out before the component sees them."""
+
+KWARGS_GO_TO: dict[str, tuple[str, ...]] = {
+    "CheckpointHook": (),
+    "EMAHook": ("momentum", "interval", "update_buffers", "gamma"),
+}
+"""What its hooks with a **kwargs of unknown use do with it: nothing, or the averaged model's options."""
+
+PARAMWISE = (
+    "custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult", "dwconv_decay_mult",
+    "dcn_offset_lr_mult", "bypass_duplicate",
+)  # fmt: skip
+"""Keys that its DefaultOptimWrapperConstructor reads from paramwise_cfg."""
+
+PHASES = (
+    ("train_dataloader", "train_cfg", "optim_wrapper"),
+    ("val_dataloader", "val_cfg", "val_evaluator"),
+    ("test_dataloader", "test_cfg", "test_evaluator"),
+)
+"""Settings that come together or not at all."""
+
+
+def runner_keys() -> tuple[str, ...]:
+    """Top-level settings."""
+    from mmengine.runner import Runner
+
+    return (*(key for key in accepted_keys(Runner).names if key != "cfg"), "model_wrapper_cfg")
+
+
+def plain_tables() -> dict[tuple[str | int, ...], tuple[str, ...]]:
+    """Path of a dict that describes no component -> the keys that it may have."""
+    from mmengine.runner import Runner
+    from mmengine.utils.dl_utils import set_multi_processing
+    from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+    from torch.utils.data import DataLoader
+
+    loader = (*accepted_keys(DataLoader).names, "num_batch_per_epoch")
+    clip = {*inspect.signature(clip_grad_norm_).parameters, *inspect.signature(clip_grad_value_).parameters} - {"parameters"}
+    return {
+        ("train_dataloader",): loader,
+        ("val_dataloader",): loader,
+        ("test_dataloader",): loader,
+        ("randomness",): tuple(inspect.signature(Runner.set_randomness).parameters)[1:],
+        ("env_cfg",): ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"),
+        ("env_cfg", "mp_cfg"): tuple(key for key in inspect.signature(set_multi_processing).parameters if key != "distributed"),
+        ("optim_wrapper", "paramwise_cfg"): PARAMWISE,
+        ("optim_wrapper", "clip_grad"): ("type", *sorted(clip)),
+    }
