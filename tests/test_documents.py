@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from linearsr.attention.conformance import check_attention
 from linearsr.core.registries import ALL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOT_ALONE = re.compile(r"work_dirs|photo\.jpg|_dataloader = |visualizer = |MyMetric|evaluator = |my_pkg")
-"""Blocks that show a piece of a config, a file of the reader's or a run; their parts are tested elsewhere."""
+NOT_ALONE = re.compile(r"work_dirs|photo\.jpg|_dataloader = |visualizer = |MyMetric|evaluator = |from my_pkg")
+"""Pieces of a config, a file of the reader's or a run. Their parts: test_config, test_training, test_images."""
 
 
 def blocks(page: Path) -> list[str]:
@@ -39,3 +40,14 @@ def test_the_python_of_a_page_runs(
     namespace = {"__name__": "page"}
     for number, block in enumerate(blocks(page)):
         exec(compile(block, f"<{page.name}, block {number}>", "exec"), namespace)
+
+
+def test_the_attention_of_the_readme_conforms(registries_restored: None) -> None:
+    namespace: dict = {}
+    exec(next(block for block in blocks(ROOT / "README.md") if "class PooledAttention" in block), namespace)
+    check_attention(namespace["PooledAttention"]).require()
+
+
+def test_every_page_with_python_is_run() -> None:
+    untested = [page.name for page in PAGES if "```python" in page.read_text() and not blocks(page)]
+    assert untested == ["runners.md"]  # pieces of configs only

@@ -92,7 +92,7 @@ class Registry(mmengine.registry.Registry):
             raise ConfigError(f"{cfg['type']} cannot be built from {given}: {type(error).__name__}: {error}") from error
         lacking = [name for name in protocol_members(self.protocol) if not hasattr(made, name)]
         if lacking:
-            raise ConfigError(f"{cfg['type']} is no {self.name}: it lacks {', '.join(lacking)}; see {self.protocol}")
+            raise ConfigError(f"{cfg['type']} is no {self.name}: it lacks {', '.join(lacking)}")
         return made
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 
 from linearsr.core.config import config_hash, load_config
 from linearsr.core.engine import NEWEST, run_testing, run_training
@@ -313,3 +314,23 @@ def test_resume_in_a_config_is_a_bare_resume(config: Path, tmp_path: Path) -> No
     assert (tmp_path / "run" / "iter_6.pth").is_file()
     with pytest.raises(WeightsError, match=r"no checkpoint iter_\*\.pth"):
         run_training(config, tmp_path / "elsewhere", options=["resume=True"])
+
+
+class CountedPictures(BaseMetric):
+    """A metric of somebody else."""
+
+    default_prefix = "theirs"
+
+    def process(self, data_batch: object, data_samples: list) -> None:
+        self.results.extend(1 for _ in data_samples)
+
+    def compute_metrics(self, results: list) -> dict[str, int]:
+        return {"pictures": len(results)}
+
+
+def test_the_figures_of_another_metric_are_written_too(config: Path, tmp_path: Path) -> None:
+    ours = {"type": "PictureMetrics", "metrics": ["psnr_y"], "crop_border": 2}
+    options = {"test_evaluator": [ours, {"type": f"{__name__}.CountedPictures"}], "test_cfg.num_steps": [1]}
+    found = json.loads((run_testing(config, None, tmp_path / "out", options=options) / "metrics.json").read_text())
+    assert found["figures"]["theirs/pictures"] == 4
+    assert found["figures"]["psnr_y"] == pytest.approx(next(r["psnr_y"] for r in found["rows"] if r["num_steps"] == 1))
