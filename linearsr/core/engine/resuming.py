@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from linearsr.core.engine.schedules import FRACTIONS, resolve_fractions
-from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.errors import WeightsError
 from linearsr.core.weights import load_strict, read_state_dict
 
 NEEDED = ("meta", "optimizer", "message_hub")
@@ -37,11 +36,8 @@ def newest_checkpoint(folder: Path) -> Path:
     return numbered[max(numbered)]
 
 
-def check_resumable(path: Path, model: nn.Module, train_cfg: Mapping[str, Any], schedulers: Any) -> None:
-    """Raises WeightsError for a file without optimiser or of another architecture, ConfigError for another schedule.
-
-    mmengine restores the schedule of the checkpoint, so one that is stretched by a new max_iters would be ignored.
-    """
+def check_resumable(path: Path, model: nn.Module) -> None:
+    """Raises WeightsError for a file without optimiser or of another architecture."""
     load_strict(model, read_state_dict(path), str(path))
     if path.suffix == ".safetensors":
         raise WeightsError(f"{path} holds weights but no optimiser to resume with; set load_from to start from its weights")
@@ -49,16 +45,6 @@ def check_resumable(path: Path, model: nn.Module, train_cfg: Mapping[str, Any], 
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing:
         raise WeightsError(f"{path} lacks {', '.join(missing)} and cannot be resumed; set load_from to start from its weights")
-    written = resolve_fractions(schedulers, train_cfg["max_iters"]) if schedulers is not None else []
-    for now, then in zip(written, checkpoint.get("param_schedulers", []), strict=False):
-        changed = [key for key in FRACTIONS if key in now and key in then and now[key] != then[key]]
-        if changed:
-            key = changed[0]
-            raise ConfigError(
-                f"{path} was trained with a schedule whose {key} is iteration {then[key]}; the config makes it {now[key]}. "
-                "A resumed run keeps its schedule: use the train_cfg.max_iters and param_scheduler it began with, or "
-                "load_from to start a new run from its weights"
-            )
 
 
 def check_same_method(path: Path, model_cfg: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.data.datasets import check_files
-from linearsr.core.engine.schedules import resolve_fractions
+from linearsr.core.engine.schedules import replay, replayable, resolve_fractions
 from linearsr.core.errors import ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
 
@@ -74,6 +74,23 @@ class LinearSRRunner(Runner):
                 handler.setLevel(logging.WARNING)
                 handler.addFilter(_is_news)
         return logger
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable[..., Any] = "default",
+    ) -> None:
+        """As mmengine's, but learning rates follow the config's schedules, not those that the checkpoint was made with."""
+        if not (resume_param_scheduler and replayable(self.param_schedulers, self.optim_wrapper)):
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+            return
+        settings = [
+            {key: value for key, value in group.items() if key != "params"} for group in self.optim_wrapper.param_groups
+        ]
+        super().resume(filename, resume_optimizer, False, map_location)
+        replay(self.param_schedulers, self.optim_wrapper, settings, self.iter, self.epoch)
 
     def dump_config(self) -> None:
         """Only a training run writes its config: a test in the same folder must not replace what the run was made with."""

@@ -1,9 +1,11 @@
-"""Learning-rate schedules written in fractions of the run."""
+"""Learning-rate schedules: written in fractions of the run, and found again when a run is resumed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler
 
 from linearsr.core.errors import ConfigError
 
@@ -29,3 +31,32 @@ def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
                 entry[key] = max(least, round(value * max_iters))
         resolved.append(entry)
     return resolved
+
+
+def replayable(schedulers: Any, optim_wrapper: Any) -> bool:
+    """Whether every schedule is a function of the iteration alone, over one optimiser."""
+    return (
+        isinstance(optim_wrapper, OptimWrapper)
+        and isinstance(schedulers, Sequence)
+        and not any(isinstance(scheduler, ReduceOnPlateauParamScheduler) for scheduler in schedulers)
+    )
+
+
+def replay(
+    schedulers: Sequence[Any], optim_wrapper: OptimWrapper, settings: Sequence[Mapping[str, Any]], iteration: int, epoch: int
+) -> None:
+    """Sets the optimiser to what the config's schedules make of it at `iteration`.
+
+    schedulers: fresh; settings: of each parameter group at iteration 0. So a run that is resumed under another max_iters or
+    learning rate follows the config, and one that is resumed as it was has the very numbers of an uninterrupted one.
+    """
+    for group, fresh in zip(optim_wrapper.param_groups, settings, strict=True):
+        group.update(fresh)
+    optim_wrapper.optimizer._global_step = iteration  # what mmengine asks for "was there a step before this schedule's?"
+    for scheduler in schedulers:
+        scheduler.optimizer._global_step = iteration
+    for by_epoch, count in ((False, iteration), (True, epoch)):
+        chosen = [scheduler for scheduler in schedulers if scheduler.by_epoch is by_epoch]
+        for _ in range(count):
+            for scheduler in chosen:
+                scheduler.step()

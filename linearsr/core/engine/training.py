@@ -40,7 +40,7 @@ def run_training(
     if cfg.get("load_from") is not None:
         load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)
     if checkpoint is not None:
-        check_resumable(checkpoint, parts.model, cfg.train_cfg, cfg.get("param_scheduler"))
+        check_resumable(checkpoint, parts.model)
         check_same_method(checkpoint, cfg.model.to_dict())
     runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
     if is_main_process():

@@ -73,10 +73,16 @@ def test_a_copied_run_resumes_in_its_own_folder_and_keeps_the_originals_best(con
     assert {path: path.stat().st_mtime_ns for path in original.rglob("*")} == before
 
 
-def test_a_schedule_that_a_resumed_run_would_ignore_is_refused(config: Path, tmp_path: Path) -> None:
-    folder = run_training(config, tmp_path / "run")
-    with pytest.raises(ConfigError, match="whose end is iteration 6; the config makes it 12"):
-        run_training(config, folder, resume=NEWEST, options=["train_cfg.max_iters=12"])
+def test_a_resumed_run_has_the_learning_rates_that_the_config_says(config: Path, tmp_path: Path) -> None:
+    warm = {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": 0.25}
+    cosine = {"type": "CosineAnnealingLR", "eta_min": 0.0, "by_epoch": False, "begin": 0.25, "end": 1.0, "T_max": 0.75}
+    options = {"param_scheduler": [warm, cosine]}
+    longer = options | {"train_cfg.max_iters": 12}
+    straight = run_training(config, tmp_path / "straight", options=longer)
+    resumed = run_training(config, tmp_path / "resumed", options=options)  # to its end, at rate 0
+    run_training(config, resumed, resume=NEWEST, options=longer)
+    assert scalars(resumed, "lr")[6:] == pytest.approx(scalars(straight, "lr")[6:], rel=1e-12)
+    assert min(scalars(straight, "lr")[6:11]) > 0
 
 
 def test_the_newest_checkpoint_is_the_one_saved_last_in_this_folder(tmp_path: Path) -> None:
