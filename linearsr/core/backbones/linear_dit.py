@@ -110,8 +110,9 @@ class LinearDiT(nn.Module):
         return self.project(x, grid, tables.head)
 
     def prepare(self, lr: Tensor | None, guidance: GuidanceTokens | None, times: Tensor | None = None) -> Prepared:
-        """What does not change over the steps: the LR's share of the tokens, each block's keys and values of the guidance, and
-        the modulation of every time in `times` [T]. A time that is not among them is computed when it comes."""
+        """What does not change over the steps: the LR's share of the tokens with their positions, each block's keys and values
+        of the guidance, and the modulation of every time in `times` [T]. A time that is not among them is computed when it
+        comes."""
         share, grid = self._look_at(lr)
         return Prepared(
             share,
@@ -134,7 +135,9 @@ class LinearDiT(nn.Module):
                 f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size"
             )
         x = self.patch_embed(z_t, prepared.lr_share)
-        return x if self.positions is None else x + self.positions(grid, x)
+        if self.positions is None or prepared.lr_share is not None:  # the LR's share holds the positions
+            return x
+        return x + self.positions(grid, x)
 
     def project(self, x: Tensor, grid: tuple[int, int], modulation: Tensor) -> Tensor:
         """tokens [B, N, D]; modulation [2, B or 1, D] -> [B, C, h, w]."""
@@ -154,10 +157,9 @@ class LinearDiT(nn.Module):
         if lr is None or self.lr_stem is None:
             return None, None
         features = self.lr_stem(lr)
-        return self.patch_embed.share_of(features), (
-            features.shape[-2] // self.patch_size,
-            features.shape[-1] // self.patch_size,
-        )
+        grid = (features.shape[-2] // self.patch_size, features.shape[-1] // self.patch_size)
+        share = self.patch_embed.share_of(features)
+        return share if self.positions is None else share + self.positions(grid, share), grid
 
     def _attend_to(self, guidance: GuidanceTokens | None, batch: int | None) -> tuple[CrossTokens | None, ...]:
         if self.guidance_projection is None or guidance is None:

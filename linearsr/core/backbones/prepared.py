@@ -34,8 +34,8 @@ class TimeTables:
 
 @dataclass(frozen=True)
 class Prepared:
-    """lr_share: the LR's part of the embedding [B, N, D], None without a stem; grid: its token rows and columns;
-    cross: per block, None without guidance; tables: None if no times were given."""
+    """lr_share: the LR's part of the embedding and the positions [B, N, D], None without a stem; grid: its token rows and
+    columns; cross: per block, None without guidance; tables: None if no times were given."""
 
     lr_share: Tensor | None
     grid: tuple[int, int] | None

@@ -78,17 +78,18 @@ def test_both_namings_load_to_the_same_weights(config: dict) -> None:
         assert torch.equal(tensor, two.state_dict()[name]), name
 
 
-def test_a_denoiser_with_a_stem_starts_as_the_pretrained_one_whatever_the_lr() -> None:
-    model = reference(SMALL)
-    plain = DENOISERS.build(sana_config(SMALL))
+@pytest.mark.parametrize("config", [SMALL, SMALL | {"interpolation_scale": 2.0}], ids=["plain", "positions"])
+def test_a_denoiser_with_a_stem_starts_as_the_pretrained_one_whatever_the_lr(config: dict) -> None:
+    model = reference(config)
+    plain = DENOISERS.build(sana_config(config))
     load_sana(plain, model.state_dict())
     stem = {"type": "ConvStem", "width": 6}
-    wide = DENOISERS.build(sana_config(SMALL) | {"lr_stem": stem}, latent_factor=8, upscale=4)
+    wide = DENOISERS.build(sana_config(config) | {"lr_stem": stem}, latent_factor=8, upscale=4)
     report = load_sana(wide, model.state_dict())
     assert report.widened == 6
     assert report.new
     assert all(name.startswith("lr_stem.") for name in report.new)
-    z, steps, tokens, mask = inputs(SMALL, (7, 5))
+    z, steps, tokens, mask = inputs(config, (7, 5))
     t, guidance = steps.double() / 1000, GuidanceTokens(tokens, mask)
     for seed in (0, 1):
         lr = torch.randn(3, 3, 14, 10, generator=torch.Generator().manual_seed(seed))
