@@ -1,8 +1,11 @@
-"""Train on the photos bundled with scikit-image and scikit-learn; test on the held-out three, and on Set5 where it is at hand."""
+"""Train on the photos bundled with scikit-image and scikit-learn; test on the held-out three, and on
+Set5 (with NIQE) where the folder that LINEARSR_DATA names has it."""
 
 import os
 
-_data = os.environ.get("LINEARSR_DATA")
+_data = os.environ.get("LINEARSR_DATA", "data")
+_has_set5 = os.path.isdir(f"{_data}/eval/Set5")
+_has_niqe = os.path.isfile(f"{_data}/weights/niqe_pris_params.npz")
 _scale = 4
 _whole = [dict(type="LoadPictures"), dict(type="CropToMultiple", scale=_scale), dict(type="BicubicDegradation", scale=_scale)]
 _held_out = dict(type="BundledPhotos", split="held_out", pipeline=_whole)
@@ -33,10 +36,10 @@ test_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="JoinedDatasets", datasets=[_held_out, _set5] if _data else [_held_out]))
+    dataset=dict(type="JoinedDatasets", datasets=[_held_out, _set5] if _has_set5 else [_held_out]))
 val_evaluator = dict(type="PictureMetrics", metrics=["psnr_y"], crop_border=_scale)
 test_evaluator = dict(
     type="PictureMetrics",
-    metrics=["psnr_y", "ssim_y", "niqe"] if _data else ["psnr_y", "ssim_y"],
-    niqe_params=f"{_data}/weights/niqe_pris_params.npz" if _data else None,
+    metrics=["psnr_y", "ssim_y", "niqe"] if _has_niqe else ["psnr_y", "ssim_y"],
+    niqe_params=f"{_data}/weights/niqe_pris_params.npz" if _has_niqe else None,
     crop_border=_scale)

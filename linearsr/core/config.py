@@ -91,7 +91,10 @@ def _load_merged(file: Path) -> Config:
     if not file.is_file():
         raise ConfigError(f"there is no config file {file}")
     try:
+        ast.parse(file.read_text())  # mmengine runs a copy, whose name would stand in the message
         cfg = Config.fromfile(str(file), lazy_import=False)
+    except SyntaxError as error:
+        raise ConfigError(f"{file} does not load: line {error.lineno}: {error.msg}") from error
     except LinearSRError:
         raise
     except Exception as error:  # a config is a program: it can fail in any way

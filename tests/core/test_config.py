@@ -132,6 +132,13 @@ def test_a_config_that_does_not_load_is_named(tmp_path: Path, content: str) -> N
         load_config(path)
 
 
+def test_a_syntax_error_names_the_file_and_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text("train_cfg = dict()\nmodel = dict(\n")
+    with pytest.raises(ConfigError, match=r"bad\.py does not load: line 2: '\(' was never closed"):
+        load_config(path)
+
+
 def test_a_missing_config_is_named() -> None:
     with pytest.raises(LinearSRError, match=r"there is no config file nowhere\.py"):
         load_config("nowhere.py")
