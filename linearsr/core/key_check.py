@@ -36,7 +36,7 @@ def check_config(cfg: Mapping[str, Any], origin: Origin) -> None:
         raise ConfigError(
             f"{origin(('default_scope',))}: default_scope is {cfg['default_scope']!r}; wanted 'linearsr' or nothing"
         )
-    for phase in PHASES:
+    for phase in PHASES.values():
         absent = [key for key in phase if cfg.get(key) is None]
         if 0 < len(absent) < len(phase):
             present = next(key for key in phase if key not in absent)

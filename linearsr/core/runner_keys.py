@@ -35,11 +35,11 @@ PARAMWISE = (
 )  # fmt: skip
 """Keys that its DefaultOptimWrapperConstructor reads from paramwise_cfg."""
 
-PHASES = (
-    ("train_dataloader", "train_cfg", "optim_wrapper"),
-    ("val_dataloader", "val_cfg", "val_evaluator"),
-    ("test_dataloader", "test_cfg", "test_evaluator"),
-)
+PHASES = {
+    "train": ("train_dataloader", "train_cfg", "optim_wrapper"),
+    "val": ("val_dataloader", "val_cfg", "val_evaluator"),
+    "test": ("test_dataloader", "test_cfg", "test_evaluator"),
+}
 """Settings that come together or not at all."""
 
 

@@ -22,15 +22,10 @@ from linearsr.core.data.datasets import check_files
 from linearsr.core.engine.schedules import replay, replayable, resolve_fractions
 from linearsr.core.errors import ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
+from linearsr.core.runner_keys import PHASES
 
 ENGINE_HOOKS = {"plain_checkpoint": {"type": "PlainCheckpointHook"}, "finite_loss": {"type": "FiniteLossHook"}}
 """In every run, whatever its custom_hooks are: what makes a checkpoint readable and keeps NaN out of it."""
-
-PHASES = {
-    "train": ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"),
-    "val": ("val_dataloader", "val_cfg", "val_evaluator"),
-    "test": ("test_dataloader", "test_cfg", "test_evaluator"),
-}
 
 
 @dataclass(frozen=True)
@@ -112,12 +107,13 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
     """
     settings = copy.deepcopy(cfg)
     settings.work_dir = str(work_dir)
-    absent = {key for phase, keys in PHASES.items() if f"{phase}_dataloader" not in parts.datasets for key in keys}
-    given = {key: copy.deepcopy(value) for key, value in settings.items() if key not in {"model_wrapper_cfg", *absent}}
+    left_out = {key for keys in PHASES.values() if keys[0] not in parts.datasets for key in keys} | {"model_wrapper_cfg"}
+    given = {key: copy.deepcopy(value) for key, value in settings.items() if key not in left_out}
     for name, dataset in parts.datasets.items():
         given[name] |= {"dataset": dataset, "collate_fn": _collate(given[name].get("collate_fn"))}
-    if given.get("param_scheduler") is not None:
-        given["param_scheduler"] = resolve_fractions(given["param_scheduler"], given["train_cfg"]["max_iters"])
+    schedulers = given.pop("param_scheduler", None)
+    if "train_dataloader" in parts.datasets and schedulers is not None:
+        given["param_scheduler"] = resolve_fractions(schedulers, given["train_cfg"]["max_iters"])
     # weights to start from are in the model already; mmengine's own search for a checkpoint follows an absolute path
     given |= {"load_from": resume_from and str(resume_from), "resume": resume_from is not None}
     given |= parts.metrics
@@ -139,8 +135,8 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
 
 def _made(runner: Runner) -> Runner:
     """With the parts that mmengine would build on the way, so that what is wrong with them is said before the start."""
-    for _ in (runner.train_loop, runner.val_loop, runner.test_loop):
-        pass
+    for loop in ("train_loop", "val_loop", "test_loop"):
+        getattr(runner, loop)  # the property builds it
     if runner.optim_wrapper is not None:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
