@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from linearsr.core.errors import ConfigError
+from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.structures import GuidanceTokens
 
 NORM_EPS = 1e-5
@@ -78,9 +78,11 @@ class CrossAttention(nn.Module):
 
 
 def check_guidance(guidance: GuidanceTokens, width: int, batch: int) -> None:
-    """Raises ConfigError if the tokens are not what the denoiser was built for."""
-    if guidance.width != width or len(guidance.tokens) != batch:
+    """Raises ConfigError for tokens of another width than the denoiser was built for, ShapeError for another batch."""
+    if guidance.width != width:
         raise ConfigError(
-            f"guidance tokens are {list(guidance.tokens.shape)}; the denoiser was built for [{batch}, L, {width}]: "
-            "its guidance_width must be the guidance's width"
+            f"guidance tokens are {guidance.width} wide; the denoiser was built with guidance_width={width}: "
+            "it must be the guidance's width"
         )
+    if len(guidance.tokens) != batch:
+        raise ShapeError(f"guidance tokens are for {len(guidance.tokens)} pictures and the LR is a batch of {batch}")

@@ -134,6 +134,8 @@ class LinearDiT(nn.Module):
             raise ShapeError(
                 f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size"
             )
+        if prepared.lr_share is not None and len(prepared.lr_share) != len(z_t):
+            raise ShapeError(f"z_t is a batch of {len(z_t)} and the LR one of {len(prepared.lr_share)}; wanted one LR each")
         x = self.patch_embed(z_t, prepared.lr_share)
         if self.positions is None or prepared.lr_share is not None:  # the LR's share holds the positions
             return x
@@ -169,7 +171,8 @@ class LinearDiT(nn.Module):
                 )
             return (None,) * len(self.blocks)
         check_guidance(guidance, self.guidance_width or 0, batch or len(guidance.tokens))
-        projected = self.guidance_projection(guidance.tokens)
+        tokens = guidance.tokens.masked_fill(~guidance.mask[..., None], 0)  # 0·NaN is NaN: padding may hold anything
+        projected = self.guidance_projection(tokens)
         return tuple(
             block.cross_attention.tokens(projected, guidance.mask)
             for block in self._layers

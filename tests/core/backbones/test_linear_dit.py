@@ -247,6 +247,20 @@ def test_what_does_not_fit_is_refused_with_what_was_wanted():
     refuse(ConfigError, "no LR stem", lambda: dit(lr_stem=None)(z, t, lr, words))
     refuse(ConfigError, "no cross-attention", lambda: dit(guidance_width=None)(z, t, lr, words))
     narrow = GuidanceTokens(words.tokens[..., :5], words.mask)
-    refuse(ConfigError, "guidance_width must be the guidance's width", lambda: model(z, t, lr, narrow))
+    refuse(ConfigError, "5 wide; the denoiser was built with guidance_width=6", lambda: model(z, t, lr, narrow))
+    fewer = GuidanceTokens(words.tokens[:2], words.mask[:2])
+    refuse(ShapeError, "for 2 pictures and the LR is a batch of 3", lambda: model(z, t, lr, fewer))
+    refuse(ShapeError, "z_t is a batch of 3 and the LR one of 2", lambda: model(z, t, lr[:2], fewer))
+    refuse(ShapeError, "z_t is a batch of 2 and the LR one of 3", lambda: model(z[:2], t[:2], None, None, prepared=prepared))
     paired = dit(patch_size=2)
     refuse(ShapeError, "multiples of patch_size=2", lambda: paired(z, t, lr, words))
+
+
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e30])
+def test_what_stands_behind_the_mask_reaches_neither_output_nor_gradients(garbage):
+    model, (z, t, lr, words) = dit(), question()
+    spoilt = GuidanceTokens(words.tokens.masked_fill(~words.mask[..., None], garbage), words.mask)
+    clean, dirty = model(z, t, lr, words), model(z, t, lr, spoilt)
+    assert torch.equal(clean, dirty)
+    dirty.pow(2).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
