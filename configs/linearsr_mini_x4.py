@@ -3,6 +3,6 @@
 _base_ = ["_base_/runtime.py", "_base_/pixel_recipe_x4.py", "_base_/data_train_folder.py"]
 
 model = dict(autoencoder=dict(sigma=0.1), denoiser=dict(depth=8, width=128))
-train_cfg = dict(by_epoch=False, max_iters=20000, val_interval=1000)
+train_cfg = dict(max_iters=20000, val_interval=1000)
 default_hooks = dict(checkpoint=dict(interval=1000))
 optim_wrapper = dict(optimizer=dict(lr=2e-3))

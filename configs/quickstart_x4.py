@@ -2,4 +2,4 @@
 
 _base_ = ["_base_/runtime.py", "_base_/pixel_recipe_x4.py", "_base_/data_bundled_photos.py"]
 
-train_cfg = dict(by_epoch=False, max_iters=750, val_interval=250)
+train_cfg = dict(max_iters=750, val_interval=250)

@@ -11,7 +11,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
+    checkpoint=dict(type="CheckpointHook", interval=500, max_keep_ckpts=2),
     averaging=dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01),
     progress=dict(type="ProgressHook"),
 )

@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from linearsr.core.errors import LinearSRError
+from linearsr.core.errors import LinearSRError, StoppedBySignal
 
 USER_ERROR = 2
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: not 0, so that `train && test` does not go on with half a model."""
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Runs it and exits: rc 0, or rc 2 after `error: …` for a LinearSRError or a file that cannot be used.
+    """Runs it and exits: rc 0; rc 2 after `error: …` for a LinearSRError or a file that cannot be used; rc 75 for a run that
+    was stopped by a signal and can go on.
 
     Other exceptions are raised on.
     """
     try:
         command()
+    except StoppedBySignal as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(TRY_AGAIN)
     except LinearSRError as error:
         print(f"error: {_first_hand(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)

@@ -34,12 +34,20 @@ class WeightsError(LinearSRError, RuntimeError):
     """A weights file that is missing, unreadable or of another architecture."""
 
 
+class CheckpointError(LinearSRError, OSError):
+    """A checkpoint that could not be written."""
+
+
 class DataError(LinearSRError, ValueError):
     """A folder or picture that cannot be used as data."""
 
 
 class DivergenceError(LinearSRError, FloatingPointError):
     """A loss that is no longer finite."""
+
+
+class StoppedBySignal(Exception):  # noqa: N818  (no error: the run did what it was told)
+    """A run that saved itself and left because it was told to. Scripts leave with rc 75, "try again later"."""
 
 
 class MissingExtraError(LinearSRError, ImportError):

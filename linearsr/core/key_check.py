@@ -124,8 +124,6 @@ def _is_known(registry: Registry, node: Mapping[str, Any], path: KeyPath) -> boo
 def _type_of(path: KeyPath, node: Mapping[str, Any]) -> Any:
     if node.get("type") is not None:
         return node["type"]
-    if _key(path) == "train_cfg":
-        return "EpochBasedTrainLoop" if node.get("by_epoch", True) else "IterBasedTrainLoop"
     return DEFAULT_TYPES.get(_key(path))
 
 

@@ -7,13 +7,14 @@ import inspect
 from linearsr.core.signatures import accepted_keys
 
 DEFAULT_TYPES = {
+    "train_cfg": "TrainLoop",
     "val_cfg": "ValLoop",
     "test_cfg": "TestLoop",
     "optim_wrapper": "OptimWrapper",
     "log_processor": "LogProcessor",
     "visualizer": "Visualizer",
 }
-"""What it builds where the config gives no type."""
+"""What is built where the config gives no type."""
 
 BUILDER_KEYS = {
     "optim_wrapper": ("constructor", "paramwise_cfg"),
@@ -24,10 +25,9 @@ BUILDER_KEYS = {
 """Keys that its builders take out before the component sees them."""
 
 KWARGS_GO_TO: dict[str, tuple[str, ...]] = {
-    "CheckpointHook": (),
     "EMAHook": ("momentum", "interval", "update_buffers", "gamma"),
 }
-"""What its hooks with a **kwargs of unknown use do with it: nothing, or the averaged model's options."""
+"""What its hooks with a **kwargs of unknown use do with it: the averaged model's options."""
 
 PARAMWISE = (
     "custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult", "dwconv_decay_mult",

@@ -75,7 +75,7 @@ def test_a_misspelt_type_names_where_it_stands() -> None:
         ("optim_wrapper.optimizer.lrr=1", "AdamW has no key 'lrr'"),
         ("param_scheduler.0.start_facto=1", "LinearLR has no key 'start_facto'"),
         ("val_evaluator.crop=1", "PictureMetrics has no key 'crop'"),
-        ("train_cfg.max_iter=1", "IterBasedTrainLoop has no key 'max_iter'"),
+        ("train_cfg.max_iter=1", "TrainLoop has no key 'max_iter'"),
         ("test_cfg.steps=1", "RestoreTestLoop has no key 'steps'"),
         ("randomness.sed=1", "randomness has no key 'sed'"),
         ("train_dataloader.dataset.pipeline.1.sizes=64", "RandomCrop has no key 'sizes'"),

@@ -92,7 +92,7 @@ def test_a_value_that_a_component_cannot_use_is_a_config_error() -> None:
 
 
 def test_mmengine_components_are_found_in_our_registry_of_their_kind() -> None:
-    assert HOOKS.require("CheckpointHook").__module__.startswith("mmengine")
+    assert HOOKS.require("EarlyStoppingHook").__module__.startswith("mmengine")
 
 
 def test_every_config_key_belongs_to_one_registry() -> None:

@@ -44,10 +44,15 @@ class DrawSampler(Sampler[DrawIndex]):
             raise DataError("the training dataset is empty; DrawSampler has nothing to draw from")
         self.length = len(dataset)
         self.seed = seed
+        self.start = 0
         self.rank, self.world_size = get_dist_info()
 
+    def start_at(self, position: int) -> None:
+        """The next iterator's first draw, of all ranks together: a resumed run reads nothing that it has seen."""
+        self.start = position
+
     def __iter__(self) -> Iterator[DrawIndex]:
-        position, epoch, order = self.rank, -1, []
+        position, epoch, order = self.start + self.rank, -1, []
         while True:
             if position // self.length != epoch:
                 epoch = position // self.length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,27 @@ from typing import Any
 from uuid import uuid4
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.data.datasets import check_files
-from linearsr.core.engine.schedules import replay, replayable, resolve_fractions
-from linearsr.core.errors import ConfigError, LinearSRError
+from linearsr.core.engine.checkpoints import collect, group_settings, restore, write_checkpoint
+from linearsr.core.engine.hooks import GracefulStopHook
+from linearsr.core.engine.schedules import resolve_fractions
+from linearsr.core.engine.train_loop import TrainLoop
+from linearsr.core.engine.workers import worker_settings
+from linearsr.core.errors import CheckpointError, ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
 from linearsr.core.runner_keys import PHASES
 
-ENGINE_HOOKS = {"plain_checkpoint": {"type": "PlainCheckpointHook"}, "finite_loss": {"type": "FiniteLossHook"}}
-"""In every run, whatever its custom_hooks are: what makes a checkpoint readable and keeps NaN out of it."""
+ENGINE_HOOKS = {
+    "checkpoint": {"type": "CheckpointHook"},
+    "finite_loss": {"type": "FiniteLossHook"},
+    "graceful_stop": {"type": "GracefulStopHook"},
+}
+"""In every run, whatever its custom_hooks are: what saves it, keeps NaN out of it and lets it be stopped."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +78,42 @@ class LinearSRRunner(Runner):
                 handler.addFilter(_is_news)
         return logger
 
-    def resume(
-        self,
-        filename: str,
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-        map_location: str | Callable[..., Any] = "default",
-    ) -> None:
-        """As mmengine's, but learning rates follow the config's schedules, not those that the checkpoint was made with."""
-        if not (resume_param_scheduler and replayable(self.param_schedulers, self.optim_wrapper)):
-            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
-            return
-        settings = [
-            {key: value for key, value in group.items() if key != "params"} for group in self.optim_wrapper.param_groups
-        ]
-        super().resume(filename, resume_optimizer, False, map_location)
-        replay(self.param_schedulers, self.optim_wrapper, settings, self.iter, self.epoch)
+    def train(self) -> nn.Module:
+        """As mmengine's; signals are their owners' again afterwards, however it ends."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, GracefulStopHook):
+                    hook.give_signals_back()
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
+        """The last moment before schedules touch the optimiser: what `restore` begins from is noted here."""
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+        self.unscheduled_settings = group_settings(optim_wrapper)
+        self.schedule_settings = copy.deepcopy(self.param_schedulers)
+
+    def load_or_resume(self) -> None:
+        """Weights to start from are in the model already; `load_from` is the checkpoint to go on from."""
+        if self._load_from is not None:
+            restore(self, Path(self._load_from))
+
+    def save(self, name: str, iteration: int, *, optimizer: bool) -> Path:
+        """Writes `<work_dir>/<name>` as it is after `iteration`; every rank must call it.
+
+        Raises CheckpointError on every rank if it cannot be written.
+        """
+        path = Path(self.work_dir) / name
+        content, failure = collect(self, iteration, optimizer=optimizer), [""]
+        if is_main_process():
+            try:
+                write_checkpoint(path, content)
+            except CheckpointError as error:
+                failure = [str(error)]
+        broadcast_object_list(failure)
+        if failure[0]:
+            raise CheckpointError(failure[0])
+        return path
 
     def dump_config(self) -> None:
         """Only a training run writes its config: a test in the same folder must not replace what the run was made with."""
@@ -111,6 +139,9 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
     given = {key: copy.deepcopy(value) for key, value in settings.items() if key not in left_out}
     for name, dataset in parts.datasets.items():
         given[name] |= {"dataset": dataset, "collate_fn": _collate(given[name].get("collate_fn"))}
+        given[name] |= worker_settings(given[name], int((settings.get("randomness") or {}).get("seed") or 0))
+    if "train_dataloader" in parts.datasets:
+        given["train_cfg"] = _train_loop(given["train_cfg"])
     schedulers = given.pop("param_scheduler", None)
     if "train_dataloader" in parts.datasets and schedulers is not None:
         given["param_scheduler"] = resolve_fractions(schedulers, given["train_cfg"]["max_iters"])
@@ -133,10 +164,20 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
         raise
 
 
+def _train_loop(train_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """mmengine's configs say by_epoch=False; ours may."""
+    described = {"type": "TrainLoop", **train_cfg}
+    if described.pop("by_epoch", False):
+        raise ConfigError("train_cfg.by_epoch is True; runs are counted in iterations: set max_iters and leave by_epoch out")
+    return described
+
+
 def _made(runner: Runner) -> Runner:
     """With the parts that mmengine would build on the way, so that what is wrong with them is said before the start."""
     for loop in ("train_loop", "val_loop", "test_loop"):
         getattr(runner, loop)  # the property builds it
+    if runner._train_loop is not None and not isinstance(runner.train_loop, TrainLoop):
+        raise ConfigError(f"train_cfg.type is {type(runner.train_loop).__name__}; wanted TrainLoop or a class derived from it")
     if runner.optim_wrapper is not None:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner

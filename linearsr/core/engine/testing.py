@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
+from linearsr.core.engine.checkpoints import check_same_method, newest_checkpoint
 from linearsr.core.engine.hooks import PictureWriterHook
-from linearsr.core.engine.resuming import check_same_method, newest_checkpoint
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.engine.training import run_folder
 from linearsr.core.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
-from linearsr.core.engine.resuming import check_resumable, check_same_method, newest_checkpoint
+from linearsr.core.engine.checkpoints import check_resumable, check_same_method, newest_checkpoint
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.errors import ConfigError
 from linearsr.core.record import append_record

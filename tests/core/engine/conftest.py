@@ -31,7 +31,7 @@ val_dataloader = _test
 test_dataloader = _test
 val_evaluator = dict(type="PictureMetrics", metrics=["psnr_y"], crop_border=2)
 test_evaluator = dict(type="PictureMetrics", metrics=["psnr_y", "ssim_y"], crop_border=2)
-train_cfg = dict(by_epoch=False, max_iters=6, val_interval=3)
+train_cfg = dict(max_iters=6, val_interval=3)
 default_hooks = dict(checkpoint=dict(interval=3, max_keep_ckpts=-1), logger=dict(interval=1))
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3), clip_grad=dict(max_norm=1.0))
 param_scheduler = [dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=False, begin=0.0, end=1.0, T_max=1.0)]

@@ -1,8 +1,9 @@
 """Hooks into mmengine's Runner."""
 
+from linearsr.core.engine.hooks.checkpoint import CheckpointHook
 from linearsr.core.engine.hooks.finite_loss import FiniteLossHook
+from linearsr.core.engine.hooks.graceful_stop import GracefulStopHook
 from linearsr.core.engine.hooks.picture_writer import PictureWriterHook
-from linearsr.core.engine.hooks.plain_checkpoint import PlainCheckpointHook
 from linearsr.core.engine.hooks.progress import ProgressHook
 
-__all__ = ["FiniteLossHook", "PictureWriterHook", "PlainCheckpointHook", "ProgressHook"]
+__all__ = ["CheckpointHook", "FiniteLossHook", "GracefulStopHook", "PictureWriterHook", "ProgressHook"]

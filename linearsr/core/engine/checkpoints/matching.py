@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and whether a checkpoint belongs to a config."""
+"""Whether a checkpoint can be gone on from, and whether it belongs to a config."""
 
 from __future__ import annotations
 
@@ -7,33 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from linearsr.core.engine.checkpoints.files import read_checkpoint
 from linearsr.core.errors import WeightsError
 from linearsr.core.weights import load_strict, read_state_dict
 
-NEEDED = ("meta", "optimizer", "message_hub")
+NEEDED = ("meta", "optimizer", "message_hub", "random_state")
 """Besides the weights."""
 
 FREE = ("time_sampler", "time_grid", "solver")
 """Parts of a model that weights do not depend on."""
-
-
-def newest_checkpoint(folder: Path) -> Path:
-    """The checkpoint of this folder that was saved last; a copied folder never leads back to the original.
-
-    mmengine notes its name in `last_checkpoint`; without that file it is the iter_*.pth with the highest number.
-    Raises WeightsError if there is none: a run that was to go on must not silently begin again.
-    """
-    note = folder / "last_checkpoint"
-    named = folder / Path(note.read_text().strip()).name if note.is_file() else None
-    if named is not None and named.is_file():
-        return named
-    numbered = {int(path.stem[5:]): path for path in folder.glob("iter_*.pth") if path.stem[5:].isdigit()}
-    if not numbered:
-        raise WeightsError(f"there is no checkpoint iter_*.pth in {folder}; name another, or train from the beginning")
-    return numbered[max(numbered)]
 
 
 def check_resumable(path: Path, model: nn.Module) -> None:
@@ -41,7 +25,7 @@ def check_resumable(path: Path, model: nn.Module) -> None:
     load_strict(model, read_state_dict(path), str(path))
     if path.suffix == ".safetensors":
         raise WeightsError(f"{path} holds weights but no optimiser to resume with; set load_from to start from its weights")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(path)
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing:
         raise WeightsError(f"{path} lacks {', '.join(missing)} and cannot be resumed; set load_from to start from its weights")
@@ -55,7 +39,7 @@ def check_same_method(path: Path, model_cfg: Mapping[str, Any]) -> None:
     """
     if path.suffix == ".safetensors":
         return
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(path)
     trained = _model_in(checkpoint.get("meta", {}).get("cfg", ""))
     if trained is None:
         return

@@ -1,0 +1,31 @@
+"""What an interrupted run goes on from."""
+
+from linearsr.core.engine.checkpoints.contents import collect
+from linearsr.core.engine.checkpoints.files import (
+    checkpoint_name,
+    newest_checkpoint,
+    note_newest,
+    numbered,
+    read_checkpoint,
+    retire,
+    sweep,
+    write_checkpoint,
+)
+from linearsr.core.engine.checkpoints.matching import check_resumable, check_same_method
+from linearsr.core.engine.checkpoints.restoring import group_settings, restore
+
+__all__ = [
+    "check_resumable",
+    "check_same_method",
+    "checkpoint_name",
+    "collect",
+    "group_settings",
+    "newest_checkpoint",
+    "note_newest",
+    "numbered",
+    "read_checkpoint",
+    "restore",
+    "retire",
+    "sweep",
+    "write_checkpoint",
+]
