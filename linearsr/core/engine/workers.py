@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -29,11 +31,19 @@ def start_worker(worker_id: int, num_workers: int, seed: int, then: Callable[[in
     """mmengine's seeds; and the signals that stop a run are the main process' affair.
 
     A scheduler and a terminal send them to every process: without this the workers would be gone before the main process
-    has finished its step. Workers end when the main process does.
-    then: the config's own `worker_init_fn`.
+    has finished its step. then: the config's own `worker_init_fn`.
     """
     worker_init_fn(worker_id, num_workers=num_workers, rank=get_rank(), seed=seed)
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    for number in (signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with_the_main_process, daemon=True).start()
     if then is not None:
         then(worker_id)
+
+
+def _end_with_the_main_process() -> None:
+    """SIGTERM counts when the main process sends it: that is how it ends workers that hang."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -58,7 +58,7 @@ class GracefulStopHook(Hook):
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """A validation may be longer than a cluster waits. Of several ranks none leaves alone: they go on to the end."""
-        if self.told and get_world_size() == 1:
+        if self.told and get_world_size() == 1 and between_steps(runner.optim_wrapper):
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook.after_val_epoch(runner)  # takes the averaged weights out of the model again
