@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from linearsr.core.data import write_image
 from tests.core.engine.conftest import CONFIG, ROOT
 
 ITERATIONS, EVERY = 20, 4
-HOOKS = 'custom_hooks = [dict(type="tests.faults.fault_hooks.LossLog"), dict(type="tests.faults.fault_hooks.NoiseFromEveryGenerator")]'
+HARMLESS = ("LossLog", "NoiseFromEveryGenerator")
 Done = subprocess.CompletedProcess[str]
 
 
@@ -26,22 +26,25 @@ class Lab:
     reference: Path
 
     def train(
-        self, folder: Path, *options: str, harm: str = "", resume: bool = False, launch: Sequence[str] = (), **process
+        self,
+        folder: Path,
+        *options: str,
+        harm: str = "",
+        resume: bool = False,
+        launch: Sequence[str] = (sys.executable,),
+        more: Sequence[str] = (),
+        user: int | None = None,
     ) -> Done:
-        """harm: more hooks, as they stand in a config: KillAt(at=3)."""
+        """harm: what a hook of fault_hooks.py is built from, such as "at=3" after its name: "KillAt, at=3"."""
         config = self.config
         if harm:
             config = folder.parent / "harmed.py"
-            config.write_text(
-                f'_base_ = ["{self.config}"]\n_harm = dict(type="tests.faults.fault_hooks.{harm.replace("(", chr(34) + ", ", 1)}\n'
-                + HOOKS[:-1]
-                + ", _harm]\n"
-            )
-        words = [*(launch or [sys.executable]), str(ROOT / "tools/train.py"), str(config), "--work-dir", str(folder)]
+            config.write_text(f'_base_ = ["{self.config}"]\n' + custom_hooks(*HARMLESS, harm))
+        words = [*launch, str(ROOT / "tools/train.py"), str(config), "--work-dir", str(folder), *more]
         words += ["--resume"] * resume + (["--cfg-options", *options] if options else [])
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
         return subprocess.run(
-            words, capture_output=True, text=True, env=environment, timeout=300, start_new_session=True, **process
+            words, capture_output=True, text=True, env=environment, timeout=300, start_new_session=True, user=user
         )
 
     def goes_on(self, folder: Path, *options: str) -> None:
@@ -71,11 +74,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     text = text.replace("max_iters=6, val_interval=3", f"max_iters={ITERATIONS}, val_interval=5")
     text = text.replace("interval=3, max_keep_ckpts=-1", f'interval={EVERY}, max_keep_ckpts=2, save_best="psnr_y"')
     text = text.replace("clip_grad=", "accumulative_counts=2, clip_grad=")
-    config.write_text(text + HOOKS + "\n")
+    config.write_text(text + custom_hooks(*HARMLESS))
     lab = Lab(config, root / "straight")
     done = lab.train(lab.reference)
     assert done.returncode == 0, done.stderr
     return lab
+
+
+def custom_hooks(*described: str) -> str:
+    """A line of a config. Each: a name of fault_hooks.py, then its options."""
+    hooks = []
+    for text in described:
+        name, comma, options = text.partition(",")
+        hooks.append(f'dict(type="tests.faults.fault_hooks.{name}"{comma}{options})')
+    return f"custom_hooks = [{', '.join(hooks)}]\n"
 
 
 def weights_files(folder: Path) -> set[str]:

@@ -11,13 +11,13 @@ pytestmark = pytest.mark.slow
 
 def test_kill_9_during_a_checkpoint_write(lab: Lab, tmp_path: Path, time: int) -> None:
     moment = ("half", "unflushed", "unnamed", "unnoted", "unretired")[time % 5]
-    killed = lab.train(tmp_path / "run", harm=f'KillInWrite(at={2 * EVERY}, moment="{moment}")')
+    killed = lab.train(tmp_path / "run", harm=f'KillInWrite, at={2 * EVERY}, moment="{moment}"')
     assert killed.returncode == -9
     lab.goes_on(tmp_path / "run")
 
 
 def test_kill_9_between_steps(lab: Lab, tmp_path: Path, time: int) -> None:
-    killed = lab.train(tmp_path / "run", f"train_dataloader.num_workers={2 * (time % 2)}", harm=f"KillAt(at={5 + time % 6})")
+    killed = lab.train(tmp_path / "run", f"train_dataloader.num_workers={2 * (time % 2)}", harm=f"KillAt, at={5 + time % 6}")
     assert killed.returncode == -9
     lab.goes_on(tmp_path / "run")
 
@@ -26,7 +26,7 @@ def test_kill_9_between_steps(lab: Lab, tmp_path: Path, time: int) -> None:
 def test_twenty_iterations_are_ten_a_kill_and_ten(lab: Lab, tmp_path: Path, time: int, workers: int) -> None:
     """With accumulation, noise from every generator in the step, averaged weights, and validations in between."""
     options = (f"train_dataloader.num_workers={workers}", "default_hooks.checkpoint.interval=10")
-    killed = lab.train(tmp_path / "run", *options, harm="KillAt(at=11)")
+    killed = lab.train(tmp_path / "run", *options, harm="KillAt, at=11")
     assert killed.returncode == -9
     assert weights_files(tmp_path / "run") == {"iter_10.pth", "best_psnr_y.pth"}
     resumed = lab.train(tmp_path / "run", *options, resume=True)
@@ -38,7 +38,7 @@ def test_twenty_iterations_are_ten_a_kill_and_ten(lab: Lab, tmp_path: Path, time
 def test_a_signal_to_every_process_of_the_run(lab: Lab, tmp_path: Path, time: int, name: str) -> None:
     at = 2 + time % 5
     workers = f"train_dataloader.num_workers={2 * (time % 2)}"
-    stopped = lab.train(tmp_path / "run", workers, harm=f'KillAt(at={at}, name="{name}", group=True)')
+    stopped = lab.train(tmp_path / "run", workers, harm=f'KillAt, at={at}, name="{name}", group=True')
     assert stopped.returncode == 75, stopped.stderr
     assert f"{name}: stopped at iteration {at + at % 2}" in stopped.stderr  # two iterations make a step
     assert "Traceback" not in stopped.stderr
@@ -46,7 +46,7 @@ def test_a_signal_to_every_process_of_the_run(lab: Lab, tmp_path: Path, time: in
 
 
 def test_a_signal_during_validation(lab: Lab, tmp_path: Path, time: int) -> None:
-    stopped = lab.train(tmp_path / "run", harm="KillInValidation()")
+    stopped = lab.train(tmp_path / "run", harm="KillInValidation")
     assert stopped.returncode == 75, stopped.stderr
     assert "stopped at iteration 6" in stopped.stderr  # iteration 5 is half a step
     lab.goes_on(tmp_path / "run")
@@ -54,7 +54,7 @@ def test_a_signal_during_validation(lab: Lab, tmp_path: Path, time: int) -> None
 
 def test_a_write_that_fails_half_way(lab: Lab, tmp_path: Path, time: int) -> None:
     size = (lab.reference / f"iter_{ITERATIONS}.pth").stat().st_size
-    failed = lab.train(tmp_path / "run", harm=f"FullDisk(at={EVERY + 1}, limit={size * (1 + time % 5) // 6})")
+    failed = lab.train(tmp_path / "run", harm=f"FullDisk, at={EVERY + 1}, limit={size * (1 + time % 5) // 6}")
     assert failed.returncode == 2, failed.stderr
     assert ".pth could not be written: File too large" in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -62,7 +62,7 @@ def test_a_write_that_fails_half_way(lab: Lab, tmp_path: Path, time: int) -> Non
 
 
 def test_a_data_worker_is_killed(lab: Lab, tmp_path: Path, time: int) -> None:
-    failed = lab.train(tmp_path / "run", "train_dataloader.num_workers=2", harm=f"KillWorker(at={5 + time % 3})")
+    failed = lab.train(tmp_path / "run", "train_dataloader.num_workers=2", harm=f"KillWorker, at={5 + time % 3}")
     assert failed.returncode == 2, failed.stderr
     assert "--resume" in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -70,7 +70,7 @@ def test_a_data_worker_is_killed(lab: Lab, tmp_path: Path, time: int) -> None:
 
 
 def test_nan_at_a_step(lab: Lab, tmp_path: Path, time: int) -> None:
-    failed = lab.train(tmp_path / "run", harm=f"NaNAt(at={5 + time % 5})")
+    failed = lab.train(tmp_path / "run", harm=f"NaNAt, at={5 + time % 5}")
     assert failed.returncode == 2, failed.stderr
     assert f"iteration {5 + time % 5}" in failed.stderr
     assert "Traceback" not in failed.stderr
