@@ -1,4 +1,4 @@
-"""From a sharp picture to a small one. Pure functions; the same arguments give the same picture."""
+"""Bicubic shrinking, the degradation of classical super-resolution."""
 
 from __future__ import annotations
 

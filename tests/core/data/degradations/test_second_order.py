@@ -1,0 +1,113 @@
+"""The whole pipeline: sizes, levels, seeds and the order of its steps."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from linearsr.core.data import BundledPhotos, DrawSampler, RealESRGANDegradation, collate_pictures
+from linearsr.core.data.degradations import PRESETS, Blur, Noise, Settings, Shrink, Stage, degrade, draw_settings, second_order
+from linearsr.core.errors import ConfigError, ShapeError
+from tests.strategies import seeds
+
+
+@given(seeds, st.sampled_from(sorted(PRESETS)), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+def test_the_size_is_exact_and_every_value_is_a_level_in_0_to_1(seed, name, scale, rows, columns) -> None:
+    hr = torch.rand(3, rows * scale, columns * scale, generator=torch.Generator().manual_seed(seed % 2**63))
+    before = hr.clone()
+    generator = np.random.default_rng(seed)
+    lr = degrade(hr, draw_settings(PRESETS[name], generator), scale, generator)
+    assert lr.shape == (3, rows, columns)
+    assert lr.dtype == torch.float32
+    assert 0 <= lr.min() <= lr.max() <= 1
+    assert torch.equal(lr, (lr * 255).round() / 255)
+    assert torch.equal(hr, before)
+
+
+def settings(jpeg_last: bool = False, blurred: bool = True) -> Settings:
+    blur, shrink, noise = Blur("iso", 7), Shrink(0.5, "area"), Noise("gaussian", 3.0, False)
+    first = Stage(blur, shrink, noise, 80)
+    second = Stage(blur if blurred else None, Shrink(1.0, "bilinear"), Noise("poisson", 0.5, True), 70)
+    return Settings(first, second, "bicubic", Blur("sinc", 7, cutoff=2.0), jpeg_last)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "order"),
+    [
+        (settings(), "blur resize gaussian jpeg80 | blur resize poisson | jpeg70 resize blur"),
+        (settings(jpeg_last=True), "blur resize gaussian jpeg80 | blur resize poisson | resize blur jpeg70"),
+        (settings(blurred=False), "blur resize gaussian jpeg80 | resize poisson | jpeg70 resize blur"),
+    ],
+)
+def test_the_order_of_the_steps_is_the_papers(drawn: Settings, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def noted(name, step):
+        def run(picture, *rest):
+            done.append(f"jpeg{rest[0]}" if name == "jpeg" else name)
+            return step(picture, *rest)
+
+        return run
+
+    for name, attribute in (
+        ("blur", "blur"), ("resize", "resize"), ("jpeg", "jpeg"),
+        ("gaussian", "add_gaussian_noise"), ("poisson", "add_poisson_noise"),
+    ):  # fmt: skip
+        monkeypatch.setattr(second_order, attribute, noted(name, getattr(second_order, attribute)))
+    degrade(torch.rand(3, 32, 32), drawn, 4, np.random.default_rng(0))
+    assert done == order.replace("| ", "").split()
+
+
+def test_the_second_resize_is_of_the_lrs_side() -> None:
+    sizes = []
+    original = second_order.resize
+
+    def noted(picture, size, mode):
+        sizes.append(size)
+        return original(picture, size, mode)
+
+    second_order.resize = noted
+    try:
+        degrade(torch.rand(3, 40, 80), settings(), 4, np.random.default_rng(0))
+    finally:
+        second_order.resize = original
+    assert sizes == [(20, 40), (10, 20), (10, 20)]
+
+
+@pytest.mark.parametrize(
+    "hr", [torch.rand(3, 10, 8), torch.rand(1, 8, 8), torch.rand(1, 3, 8, 8), torch.rand(3, 0, 8), torch.ones(3, 8, 8).byte()]
+)
+def test_another_shape_is_refused(hr: torch.Tensor) -> None:
+    with pytest.raises(ShapeError, match="wanted a float"):
+        degrade(hr, settings(), 4, np.random.default_rng(0))
+
+
+def test_the_transform_draws_from_the_samples_own_seed() -> None:
+    hr = torch.rand(3, 32, 32)
+    transform = RealESRGANDegradation(preset="SeeSR")
+    one, again, other = (transform({"hr": hr, "seed": seed})["lr"] for seed in (5, 5, 6))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    with pytest.raises(ConfigError, match="DrawSampler"):
+        transform({"hr": hr})
+
+
+def test_any_number_of_workers_makes_the_same_pictures() -> None:
+    pipeline = [
+        {"type": "LoadPictures"},
+        {"type": "RandomCrop", "size": 64, "scale": 4},
+        {"type": "RealESRGANDegradation", "scale": 4, "preset": "StableSR"},
+    ]
+    photos = BundledPhotos("held_out", pipeline)
+
+    def batches(workers: int) -> list[torch.Tensor]:
+        loader = DataLoader(
+            photos, 2, sampler=DrawSampler(photos, seed=3), num_workers=workers, collate_fn=collate_pictures,
+            multiprocessing_context="fork" if workers else None,
+        )  # fmt: skip
+        stream = iter(loader)
+        return [next(stream)["lr"] for _ in range(4)]
+
+    assert all(torch.equal(one, other) for one, other in zip(batches(0), batches(2), strict=True))
