@@ -50,4 +50,4 @@ def test_the_attention_of_the_readme_conforms(registries_restored: None) -> None
 
 def test_every_page_with_python_is_run() -> None:
     untested = [page.name for page in PAGES if "```python" in page.read_text() and not blocks(page)]
-    assert untested == ["runners.md"]  # pieces of configs only
+    assert set(untested) <= {"runners.md", "training.md"}  # pieces of configs; test_training_page.py runs the latter

@@ -14,15 +14,17 @@ def main() -> None:
     )
     parser.add_argument("--out", help="folder for metrics.json, sheet.png and restored/ (work_dirs/<config name>)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    parser.add_argument("--launcher", default="none", metavar="none|pytorch|slurm", help="what started several processes")
     arguments = parser.parse_args()
 
-    from linearsr.core.engine import run_testing  # after the arguments: --help needs no torch
+    from linearsr.core.engine import is_first_process, run_testing  # after the arguments: --help needs no torch
     from linearsr.core.evaluation import print_table
 
     checkpoint = None if arguments.checkpoint == "none" else arguments.checkpoint
-    folder = run_testing(arguments.config, checkpoint, arguments.out, arguments.cfg_options)
-    print_table(json.loads((folder / "metrics.json").read_text())["rows"])
-    print(f"pictures, metrics.json and sheet.png are in {folder}")
+    folder = run_testing(arguments.config, checkpoint, arguments.out, arguments.cfg_options, arguments.launcher)
+    if is_first_process(arguments.launcher):
+        print_table(json.loads((folder / "metrics.json").read_text())["rows"])
+        print(f"pictures, metrics.json and sheet.png are in {folder}")
 
 
 if __name__ == "__main__":

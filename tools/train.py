@@ -11,12 +11,15 @@ def main() -> None:
     parser.add_argument("--work-dir", help="the run's folder (work_dirs/<config name>)")
     parser.add_argument("--resume", nargs="?", const="newest", help="go on from this checkpoint, or from the folder's newest")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    parser.add_argument("--launcher", default="none", metavar="none|pytorch|slurm", help="what started several processes")
     arguments = parser.parse_args()
 
-    from linearsr.core.engine import run_training  # after the arguments: --help needs no torch
+    from linearsr.core.engine import is_first_process, run_training  # after the arguments: --help needs no torch
 
-    folder = run_training(arguments.config, arguments.work_dir, arguments.resume, arguments.cfg_options)
-    print(f"trained; checkpoints and logs are in {folder}")
+    chosen = (arguments.config, arguments.work_dir, arguments.resume, arguments.cfg_options)
+    folder = run_training(*chosen, launcher=arguments.launcher)
+    if is_first_process(arguments.launcher):
+        print(f"trained; checkpoints and logs are in {folder}")
 
 
 if __name__ == "__main__":

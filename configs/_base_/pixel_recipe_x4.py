@@ -23,7 +23,7 @@ model = dict(
     solver=dict(type="Euler"))
 
 optim_wrapper = dict(
-    type="OptimWrapper",
+    type="PrecisionOptimWrapper",  # dtype="bfloat16": docs/precision.md
     optimizer=dict(type="AdamW", lr=4e-3, betas=(0.9, 0.99), weight_decay=0.01),
     clip_grad=dict(max_norm=1.0))
 param_scheduler = [

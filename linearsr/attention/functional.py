@@ -93,7 +93,11 @@ def _wide(*tensors: Tensor) -> torch.dtype:
 
 
 def _chunks(tokens: int, *tensors: Tensor) -> list[slice]:
-    """Chunks pay on a CPU without gradients; elsewhere one pass over everything is faster."""
+    """Chunks pay on a CPU without gradients; elsewhere one pass over everything is faster.
+
+    Compiled code gets one pass too: a loop would tie it to one number of tokens, and be compiled again for each picture.
+    """
     recording = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    size = tokens if recording or tensors[0].device.type != "cpu" else CHUNK
-    return [slice(start, min(start + size, tokens)) for start in range(0, tokens, max(size, 1))]
+    if tokens and (recording or tensors[0].device.type != "cpu" or torch.compiler.is_compiling()):
+        return [slice(0, tokens)]
+    return [slice(start, min(start + CHUNK, tokens)) for start in range(0, tokens, CHUNK)]

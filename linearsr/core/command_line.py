@@ -5,27 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from linearsr.core.errors import LinearSRError, StoppedBySignal
+from linearsr.core.errors import LinearSRError, RankError, StoppedBySignal
 
 USER_ERROR = 2
+RANK_LOST = 1
+"""Not the user's to mend: the run can be started again as it is."""
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h: not 0, so that `train && test` does not go on with half a model."""
 
 
 def run_command(command: Callable[[], object]) -> None:
     """Runs it and exits: rc 0; rc 2 after `error: …` for a LinearSRError or a file that cannot be used; rc 75 for a run that
-    was stopped by a signal and can go on.
+    was stopped by a signal and can go on; rc 1 for a rank that ends because another did. Of several ranks one prints.
 
     Other exceptions are raised on.
     """
     try:
         command()
     except StoppedBySignal as stop:
-        print(stop, file=sys.stderr)
+        if not stop.told:
+            print(stop, file=sys.stderr)
         sys.exit(TRY_AGAIN)
-    except LinearSRError as error:
-        print(f"error: {_first_hand(error)}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+    except (LinearSRError, RankError) as error:
+        if not error.told:
+            print(f"error: {_first_hand(error)}", file=sys.stderr)
+        sys.exit(RANK_LOST if isinstance(error, RankError) else USER_ERROR)
     except OSError as error:
         if error.filename is None:
             raise
@@ -33,7 +37,7 @@ def run_command(command: Callable[[], object]) -> None:
         sys.exit(USER_ERROR)
 
 
-def _first_hand(error: LinearSRError) -> str:
+def _first_hand(error: Exception) -> str:
     """The message without the traceback that a data worker wraps around it."""
     marker = f"{type(error).__name__}: "
     text = str(error)

@@ -66,7 +66,10 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
 
 
 def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """`["a.b=[1,2]"]` -> {"a.b": [1, 2]}, values read as mmengine reads them."""
+    """`["a.b=[1,2]"]` -> {"a.b": [1, 2]}, values read as mmengine reads them, and with a { as Python.
+
+    mmengine's reading knows no dicts and drops the spaces of lists.
+    """
     if isinstance(options, Mapping):
         return dict(options)
     parsed: dict[str, Any] = {}
@@ -75,10 +78,18 @@ def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
         if not equals or not key:
             raise ConfigError(f"--cfg-options takes key=value, got {option!r}")
         try:
-            parsed[key] = DictAction._parse_iterable(value)
+            parsed[key] = _read_value(value)
         except (AssertionError, ValueError, SyntaxError) as error:
             raise ConfigError(f"--cfg-options {option}: the value cannot be read: {error}") from error
     return parsed
+
+
+def _read_value(text: str) -> Any:
+    if "{" in text:
+        return ast.literal_eval(text)
+    if {*text} & {*"[(,"}:
+        return DictAction._parse_iterable(text)
+    return DictAction._parse_int_float_bool(text.strip("'\""))  # as it does for a single value, but with its spaces
 
 
 def config_hash(cfg: Config) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 class LinearSRError(Exception):
     """Base of every error that a user can mend."""
 
+    told = False
+    """Whether another rank of this run has printed the cause already."""
+
 
 class UnknownComponentError(LinearSRError, KeyError):
     """A `type` that neither linearsr nor an installed plugin provides."""
@@ -42,12 +45,24 @@ class DataError(LinearSRError, ValueError):
     """A folder or picture that cannot be used as data."""
 
 
+class UnreadableError(DataError):
+    """A picture whose file is missing, damaged or cut short. In training another one takes its place."""
+
+
 class DivergenceError(LinearSRError, FloatingPointError):
     """A loss that is no longer finite."""
 
 
 class StoppedBySignal(Exception):  # noqa: N818  (no error: the run did what it was told)
     """A run that saved itself and left because it was told to. Scripts leave with rc 75, "try again later"."""
+
+    told = False
+
+
+class RankError(RuntimeError):
+    """A run of several processes that ends because another of them did. Scripts leave with rc 1."""
+
+    told = False
 
 
 class MissingExtraError(LinearSRError, ImportError):

@@ -32,15 +32,23 @@ PACKAGES = (
 
 
 def run_record(cfg: Config) -> dict[str, Any]:
-    """Plain JSON types. The commit is that of the folder the command was given in, None outside a git repository."""
+    """What was run, and `machine_record`. Plain JSON types."""
+    return {
+        "config": str(cfg.filename),
+        "config_sha256": config_hash(cfg),
+        "seed": (cfg.get("randomness") or {}).get("seed"),
+        **machine_record(),
+    }
+
+
+def machine_record() -> dict[str, Any]:
+    """Command, time, commit, machine and versions. The commit is that of the folder the command was given in, None outside a
+    git repository."""
     import torch
 
     return {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": str(cfg.filename),
-        "config_sha256": config_hash(cfg),
-        "seed": (cfg.get("randomness") or {}).get("seed"),
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -13,6 +13,7 @@ DEFAULT_TYPES = {
     "optim_wrapper": "OptimWrapper",
     "log_processor": "LogProcessor",
     "visualizer": "Visualizer",
+    "model_wrapper_cfg": "ReplicatedModel",
 }
 """What is built where the config gives no type."""
 
@@ -65,6 +66,7 @@ def plain_tables() -> dict[tuple[str | int, ...], tuple[str, ...]]:
         ("test_dataloader",): loader,
         ("randomness",): tuple(inspect.signature(Runner.set_randomness).parameters)[1:],
         ("env_cfg",): ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"),
+        ("env_cfg", "dist_cfg"): ("backend", "timeout"),
         ("env_cfg", "mp_cfg"): tuple(key for key in inspect.signature(set_multi_processing).parameters if key != "distributed"),
         ("optim_wrapper", "paramwise_cfg"): PARAMWISE,
         ("optim_wrapper", "clip_grad"): ("type", *sorted(clip)),

@@ -1,9 +1,9 @@
 """Runs that are harmed, and what must be true after the next start. `--fault-times 5` repeats every fault."""
 
+import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,27 +24,28 @@ class Lab:
 
     config: Path
     reference: Path
+    launch: tuple[str, ...] = (sys.executable,)
+    launcher: str = "none"
 
-    def train(
-        self,
-        folder: Path,
-        *options: str,
-        harm: str = "",
-        resume: bool = False,
-        launch: Sequence[str] = (sys.executable,),
-        more: Sequence[str] = (),
-        user: int | None = None,
-    ) -> Done:
+    def train(self, folder: Path, *options: str, harm: str = "", resume: bool = False) -> Done:
         """harm: what a hook of fault_hooks.py is built from, such as "at=3" after its name: "KillAt, at=3"."""
         config = self.config
         if harm:
             config = folder.parent / "harmed.py"
             config.write_text(f'_base_ = ["{self.config}"]\n' + custom_hooks(*HARMLESS, harm))
-        words = [*launch, str(ROOT / "tools/train.py"), str(config), "--work-dir", str(folder), *more]
+        words = [
+            *self.launch,
+            str(ROOT / "tools/train.py"),
+            str(config),
+            "--work-dir",
+            str(folder),
+            "--launcher",
+            self.launcher,
+        ]
         words += ["--resume"] * resume + (["--cfg-options", *options] if options else [])
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
         return subprocess.run(
-            words, capture_output=True, text=True, env=environment, timeout=300, start_new_session=True, user=user
+            words, capture_output=True, text=True, env=environment, timeout=300, start_new_session=True, preexec_fn=obey_modes
         )
 
     def goes_on(self, folder: Path, *options: str) -> None:
@@ -67,18 +68,43 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     root = tmp_path_factory.mktemp("lab")
-    for index in range(4):
-        write_image(root / "data" / f"p{index}.png", torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(index)))
-    config = root / "tiny.py"
-    text = CONFIG.format(root=ROOT, data=root / "data")
-    text = text.replace("max_iters=6, val_interval=3", f"max_iters={ITERATIONS}, val_interval=5")
-    text = text.replace("interval=3, max_keep_ckpts=-1", f'interval={EVERY}, max_keep_ckpts=2, save_best="psnr_y"')
-    text = text.replace("clip_grad=", "accumulative_counts=2, clip_grad=")
-    config.write_text(text + custom_hooks(*HARMLESS))
-    lab = Lab(config, root / "straight")
+    return started(Lab(written_config(root, batch_size=2), root / "straight"))
+
+
+@pytest.fixture(scope="session")
+def lab_of_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    root = tmp_path_factory.mktemp("lab_of_two")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return started(Lab(written_config(root, batch_size=1), root / "straight", torchrun, "pytorch"))
+
+
+def started(lab: Lab) -> Lab:
     done = lab.train(lab.reference)
     assert done.returncode == 0, done.stderr
     return lab
+
+
+def written_config(root: Path, batch_size: int) -> Path:
+    for index in range(4):
+        write_image(root / "data" / f"p{index}.png", torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(index)))
+    text = CONFIG.format(root=ROOT, data=root / "data")
+    for old, new in (
+        ("max_iters=6, val_interval=3", f"max_iters={ITERATIONS}, val_interval=5"),
+        ("interval=3, max_keep_ckpts=-1", f'interval={EVERY}, max_keep_ckpts=2, save_best="psnr_y"'),
+        ("clip_grad=", "accumulative_counts=2, clip_grad="),
+        ("batch_size=2", f"batch_size={batch_size}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    config = root / "tiny.py"
+    config.write_text(text + custom_hooks(*HARMLESS))
+    return config
+
+
+def obey_modes() -> None:
+    """Root may write anywhere; its children here may not: they lose CAP_DAC_OVERRIDE (man 2 prctl, PR_CAPBSET_DROP)."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
 
 
 def custom_hooks(*described: str) -> str:
@@ -92,6 +118,11 @@ def custom_hooks(*described: str) -> str:
 
 def weights_files(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.pth")}
+
+
+def snapshot(folder: Path) -> dict[Path, int]:
+    """Every file with the time of its last change."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def losses(folder: Path) -> dict[int, list[str]]:

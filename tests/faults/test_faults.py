@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.faults.conftest import EVERY, ITERATIONS, Lab, weights_files
+from linearsr.core.data import write_image
+from linearsr.core.data.shard_writing import shards_from_folders
+from tests.faults.conftest import EVERY, ITERATIONS, Lab, losses, snapshot, weights_files
 
 pytestmark = pytest.mark.slow
 
@@ -75,3 +78,84 @@ def test_nan_at_a_step(lab: Lab, tmp_path: Path, time: int) -> None:
     assert f"iteration {5 + time % 5}" in failed.stderr
     assert "Traceback" not in failed.stderr
     lab.goes_on(tmp_path / "run")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_write_protected_folder(lab: Lab, tmp_path: Path, time: int, begun: bool) -> None:
+    """begun: the run's folder is there with a checkpoint; else the folder above it is protected."""
+    run = tmp_path / "run"
+    if begun:
+        lab.train(run, "train_cfg.max_iters=4")
+    before = snapshot(tmp_path)
+    protected = run if begun else tmp_path
+    protected.chmod(0o555)
+    refused = lab.train(run, resume=begun)
+    protected.chmod(0o755)
+    assert refused.returncode == 2, refused.stderr
+    assert "Permission denied" in refused.stderr
+    assert str(run) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert snapshot(tmp_path) == before
+
+
+def test_one_rank_of_two_is_killed(lab_of_two_ranks: Lab, tmp_path: Path, time: int) -> None:
+    lab = lab_of_two_ranks
+    killed = lab.train(tmp_path / "run", harm=f"KillAt, at={5 + time % 6}, rank={(1 + time) % 2}")
+    assert killed.returncode == 1, killed.stderr
+    lab.goes_on(tmp_path / "run")
+
+
+def test_one_rank_of_two_is_told_to_stop(lab_of_two_ranks: Lab, tmp_path: Path, time: int) -> None:
+    """Both leave at the same iteration; torchrun's own code is 1 for any other than 0."""
+    lab = lab_of_two_ranks
+    stopped = lab.train(tmp_path / "run", harm=f'KillAt, at={5 + time % 6}, rank=1, name="SIGTERM"')
+    assert stopped.returncode == 1, stopped.stderr
+    assert "SIGTERM: stopped at iteration 6" in stopped.stderr or time
+    lab.goes_on(tmp_path / "run")
+
+
+def test_a_truncated_shard(lab: Lab, tmp_path: Path, time: int) -> None:
+    """It is found at the start, with or without an index; once it is whole again the run goes on."""
+    shards, run = tmp_path / "shards", tmp_path / "run"
+    shards_from_folders(str(lab.config.parent / "data"), str(shards), per_shard=2)
+    if time % 2:
+        (shards / "index.json").unlink()
+    options = ("train_dataloader.dataset.type=TarShards", f"train_dataloader.dataset.root={shards}")
+    killed = lab.train(run, *options, harm="KillAt, at=7")
+    assert killed.returncode == -9, killed.stderr
+    damaged = sorted(shards.glob("*.tar"))[time % 2]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) * (1 + time) // 7])
+    refused = lab.train(run, *options, resume=True)
+    assert refused.returncode == 2, refused.stderr
+    assert damaged.name in refused.stderr
+    assert "Traceback" not in refused.stderr
+    damaged.write_bytes(whole)
+    lab.goes_on(run, *options)
+
+
+def test_a_truncated_jpeg_among_good_ones(lab: Lab, tmp_path: Path, time: int) -> None:
+    """The run goes on without it, names it once, and a kill and a resume lose neither the count nor a bit."""
+    photos = tmp_path / "photos"
+    for index in range(6):
+        picture = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(index))
+        write_image(photos / f"p{index}.jpg", picture)
+    cut = photos / f"p{time % 6}.jpg"
+    data = cut.read_bytes()
+    cut.write_bytes(data[: len(data) * (4 + time % 5) // 10])
+    options = (f"train_dataloader.dataset.root={photos}", f"train_dataloader.num_workers={2 * (time % 2)}")
+    straight = lab.train(tmp_path / "straight", *options)
+    assert straight.returncode == 0, straight.stderr
+    assert straight.stderr.count("a training picture is lost") == 1
+    assert cut.name in straight.stderr
+    assert lab.train(tmp_path / "run", *options, harm="KillAt, at=11").returncode == -9
+    resumed = lab.train(tmp_path / "run", *options, resume=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+    counts = [lost_draws(tmp_path / name / f"iter_{ITERATIONS}.pth") for name in ("run", "straight")]
+    assert counts[0] == counts[1]
+    assert counts[0]["files"]
+
+
+def lost_draws(checkpoint: Path) -> dict:
+    return torch.load(checkpoint, weights_only=True)["message_hub"]["runtime_info"]["lost_samples"]

@@ -18,6 +18,8 @@ class LinearBlock(nn.Module):
     cross: CrossAttention's options, None without guidance.
     """
 
+    compile_alone = True  # all blocks of a denoiser are alike and share what is compiled for one
+
     def __init__(
         self,
         dim: int,

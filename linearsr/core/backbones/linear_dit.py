@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from linearsr.core.backbones.block import LinearBlock
 from linearsr.core.backbones.cross_attention import CrossTokens, GuidanceProjection, check_guidance
@@ -37,6 +38,7 @@ class LinearDiT(nn.Module):
     position_scale:     None for no positional embedding (Sana at 512 and 1024 pixels); else the interpolation scale, with
                         position_base tokens per side as the unit
     zero_init:          the last layer and all gates start at 0, so that F starts at 0 (our choice, for small models)
+    activation_checkpointing: in training a block keeps its input alone and is computed again on the way back
     latent_channels, latent_factor, upscale and guidance_width are supplied by the model.
     """
 
@@ -59,6 +61,7 @@ class LinearDiT(nn.Module):
         position_scale: float | None = None,
         position_base: int = 32,
         zero_init: bool = False,
+        activation_checkpointing: bool = False,
     ):
         super().__init__()
         if depth < 1 or width < 1 or head_width < 1 or width % head_width:
@@ -68,6 +71,7 @@ class LinearDiT(nn.Module):
         if latent_factor % upscale:
             raise ConfigError(f"LinearDiT: upscale={upscale} does not divide latent_factor={latent_factor}")
         self.latent_channels, self.patch_size, self.guidance_width = latent_channels, patch_size, guidance_width
+        self.activation_checkpointing = activation_checkpointing
         self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=latent_factor // upscale)
         features = 0 if self.lr_stem is None else self.lr_stem.out_channels
         self.patch_embed = PatchEmbed(latent_channels + features, width, patch_size)
@@ -105,8 +109,10 @@ class LinearDiT(nn.Module):
         grid = (z_t.shape[-2] // self.patch_size, z_t.shape[-1] // self.patch_size)
         tables = (prepared.tables and prepared.tables.at(t)) or self.tables(t)
         x = self.embed(z_t, grid, prepared)
+        again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for block, modulation, cross in zip(self.blocks, tables.blocks, prepared.cross, strict=True):
-            x = block(x, grid, modulation, cross)
+            inputs = (x, grid, modulation, cross)
+            x = checkpoint(block, *inputs, use_reentrant=False) if again else block(*inputs)
         return self.project(x, grid, tables.head)
 
     def prepare(self, lr: Tensor | None, guidance: GuidanceTokens | None, times: Tensor | None = None) -> Prepared:

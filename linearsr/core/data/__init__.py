@@ -1,16 +1,22 @@
 """Pictures from files to batches."""
 
 from linearsr.core.data.bundled_photos import BundledPhotos
+from linearsr.core.data.cache import TensorCache
+from linearsr.core.data.cached import Cached
 from linearsr.core.data.collate import collate_pictures
-from linearsr.core.data.datasets import HRFolder, JoinedDatasets, LRFolder, PairedFolders, PictureDataset
+from linearsr.core.data.datasets import JoinedDatasets, PictureDataset
 from linearsr.core.data.degradations import degrade_bicubic
+from linearsr.core.data.folders import HRFolder, LRFolder, PairedFolders
 from linearsr.core.data.images import list_images, read_image, write_image
+from linearsr.core.data.real_esrgan import RealESRGANDegradation
 from linearsr.core.data.samplers import DrawSampler
+from linearsr.core.data.shards import TarShards
 from linearsr.core.data.transforms import BicubicDegradation, CropToMultiple, LoadPictures, RandomCrop, RandomFlipRotate
 
 __all__ = [
     "BicubicDegradation",
     "BundledPhotos",
+    "Cached",
     "CropToMultiple",
     "DrawSampler",
     "HRFolder",
@@ -21,6 +27,9 @@ __all__ = [
     "PictureDataset",
     "RandomCrop",
     "RandomFlipRotate",
+    "RealESRGANDegradation",
+    "TarShards",
+    "TensorCache",
     "collate_pictures",
     "degrade_bicubic",
     "list_images",

@@ -14,15 +14,21 @@ from linearsr.core.registries import FUNCTIONS
 
 @FUNCTIONS.register_module()
 def collate_pictures(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """lr, hr: [B, 3, H, W] in 0..1 (hr is None without ground truth); names, datasets: lists; seeds: list or None."""
+    """lr, hr: [B, 3, H, W] in 0..1 (hr is None without ground truth); names, datasets: lists; seeds: list or None.
+
+    lost: list of (file, reason), only where pictures could not be read. LostSamplesHook takes it out before the model sees
+    the batch; a collate function of your own hands it on likewise.
+    """
     seeds = [sample.get("seed") for sample in samples]
-    return {
+    lost = [entry for sample in samples for entry in sample.get("lost", ())]
+    batch = {
         "lr": _stack(samples, "lr"),
         "hr": _stack(samples, "hr"),
         "seeds": None if None in seeds else seeds,
         "names": [sample["name"] for sample in samples],
         "datasets": [sample["dataset"] for sample in samples],
     }
+    return batch | {"lost": lost} if lost else batch
 
 
 def _stack(samples: Sequence[dict[str, Any]], kind: str) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Datasets: lists of picture files and a pipeline of transforms over them."""
+"""Datasets: lists of pictures and a pipeline of transforms over them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset
 
-from linearsr.core.data.images import image_size, list_images
+from linearsr.core.data.images import Embedded
 from linearsr.core.data.samplers import DrawIndex
-from linearsr.core.errors import ConfigError, DataError
+from linearsr.core.data.substitutes import first_readable
+from linearsr.core.errors import ConfigError
 from linearsr.core.registries import DATASETS, TRANSFORMS
 
 Sample = dict[str, Any]
-"""name, dataset: str; hr, lr: Tensor [3, H, W] in 0..1 once loaded; seed: int, where the sampler gives one."""
+"""name, dataset: str; hr, lr: Tensor [3, H, W] in 0..1 once loaded; seed: int, where the sampler gives one; lost: list of
+(file, reason), where this sample stands in for pictures that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,20 @@ class PictureFiles:
     """One picture: its name and its files. hr is None without ground truth, lr is None where it is to be made."""
 
     name: str
-    hr: Path | None = None
-    lr: Path | None = None
+    hr: Path | Embedded | None = None
+    lr: Path | Embedded | None = None
+
+    @property
+    def files(self) -> list[Path | Embedded]:
+        return [file for file in (self.hr, self.lr) if file is not None]
 
 
 class PictureDataset(Dataset[Sample]):
-    """pictures -> pipeline -> samples. name: what a result row calls this dataset."""
+    """pictures -> pipeline -> samples. name: what a result row calls this dataset.
+
+    A draw (an index with a seed, as in training) whose picture cannot be read gets another picture, the same for any number
+    of workers and ranks, and says so in `lost`. For a plain index, as in a test, it is an UnreadableError.
+    """
 
     metainfo: dict[str, Any] = {}  # noqa: RUF012  (mmengine reads it; never written)
 
@@ -44,71 +54,28 @@ class PictureDataset(Dataset[Sample]):
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> Sample:
-        files = self.pictures[index]
-        sample: Sample = {"name": files.name, "dataset": self.name, "hr_path": files.hr, "lr_path": files.lr}
-        if (seed := getattr(index, "seed", None)) is not None:
+        if not isinstance(index, DrawIndex):
+            return self._sample(index, None)
+        sample, lost = first_readable(lambda other: self._sample(other, index.seed), index, len(self))
+        if lost:
+            sample["lost"] = [(str(self.pictures[other].files[0]), reason) for other, reason in lost]
+        return sample
+
+    def raw(self, index: int) -> Sample:
+        """What the pipeline starts from."""
+        picture = self.pictures[index]
+        return {"name": picture.name, "dataset": self.name, "hr_path": picture.hr, "lr_path": picture.lr}
+
+    def check(self) -> None:
+        """Looks at what holds the pictures, such as shards, before a run. Raises DataError."""
+
+    def _sample(self, index: int, seed: int | None) -> Sample:
+        sample = self.raw(index)
+        if seed is not None:
             sample["seed"] = seed
         for transform in self.transforms:
             sample = transform(sample)
         return sample
-
-
-@DATASETS.register_module()
-class HRFolder(PictureDataset):
-    """High-resolution pictures; the pipeline makes their LR.
-
-    root: a folder, or several; searched with their subfolders.
-    """
-
-    def __init__(self, root: str | Sequence[str], pipeline: Sequence[dict[str, Any]], name: str | None = None):
-        roots = [Path(folder) for folder in ([root] if isinstance(root, str) else root)]
-        if not roots:
-            raise ConfigError("HRFolder has no root; set root to a folder or a list of folders")
-        pictures = [
-            PictureFiles(_name(path, folder, several=len(roots) > 1), hr=path)
-            for folder in roots
-            for path in list_images(folder, recursive=True)
-        ]
-        super().__init__(pictures, pipeline, name or roots[0].name)
-
-
-@DATASETS.register_module()
-class PairedFolders(PictureDataset):
-    """HR and LR pictures, paired by file name without its format.
-
-    hr_suffix, lr_suffix: cut off the end of the names first: "_HR" and "_LR" pair img_HR.png with img_LR.png.
-    Raises DataError that lists what has no partner.
-    """
-
-    def __init__(
-        self,
-        hr_root: str,
-        lr_root: str,
-        pipeline: Sequence[dict[str, Any]],
-        name: str | None = None,
-        hr_suffix: str = "",
-        lr_suffix: str = "",
-    ):
-        hr, lr = _by_name(hr_root, hr_suffix), _by_name(lr_root, lr_suffix)
-        alone = [str(hr[stem]) for stem in hr if stem not in lr] + [str(lr[stem]) for stem in lr if stem not in hr]
-        if alone:
-            more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
-            raise DataError(
-                f"{len(alone)} pictures of {hr_root} and {lr_root} have no partner of the same name: "
-                f"{', '.join(alone[:3])}{more}; "
-                "names must agree, see hr_suffix and lr_suffix"
-            )
-        super().__init__(
-            [PictureFiles(stem, hr[stem], lr[stem]) for stem in hr], pipeline, name or Path(hr_root).resolve().parent.name
-        )
-
-
-@DATASETS.register_module()
-class LRFolder(PictureDataset):
-    """Low-resolution pictures without ground truth, to be restored. root: a folder."""
-
-    def __init__(self, root: str, pipeline: Sequence[dict[str, Any]], name: str | None = None):
-        super().__init__([PictureFiles(path.stem, lr=path) for path in list_images(root)], pipeline, name or Path(root).name)
 
 
 @DATASETS.register_module()
@@ -128,42 +95,8 @@ class JoinedDatasets(ConcatDataset[Sample]):
         return self.datasets[part][DrawIndex(own, index.seed) if isinstance(index, DrawIndex) else own]
 
 
-def check_files(dataset: Dataset[Any], *, names: bool) -> None:
-    """Looks at the headers of every picture of a data set of ours before anything is trained or restored.
-
-    Raises DataError for the first file that is no picture, for a pair whose sizes do not belong together and, if `names`,
-    for two pictures of one name, which would share a place in the results.
-    """
-    seen: dict[tuple[str, str], Path | None] = {}
-    for part in getattr(dataset, "datasets", [dataset]):
-        for files in getattr(part, "pictures", ()):
-            key, path = (part.name, files.name), files.hr or files.lr
-            if names and key in seen:
-                raise DataError(f"{seen[key]} and {path} would both be {'/'.join(key)} in the results; rename one of them")
-            seen[key] = path
-            sizes = [image_size(file) for file in (files.hr, files.lr) if file is not None]
-            if len(sizes) == 2 and not _belong_together(*sizes):
-                raise DataError(
-                    f"{files.hr} is {sizes[0]} and {files.lr} {sizes[1]}; wanted a whole multiple, the same for both sides"
-                )
-
-
-def _belong_together(hr: tuple[int, int], lr: tuple[int, int]) -> bool:
-    scale = hr[0] // lr[0]
-    return scale >= 1 and hr == (scale * lr[0], scale * lr[1])
-
-
-def _name(path: Path, folder: Path, *, several: bool) -> str:
-    """Path below the folder without the format; with the folder's name in front where there are several."""
-    below = path.relative_to(folder).with_suffix("")
-    return str(Path(folder.name) / below if several else below)
-
-
-def _by_name(root: str, suffix: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in list_images(root):
-        name = path.stem.removesuffix(suffix)
-        if name in found:
-            raise DataError(f"{found[name]} and {path} have one name; a pair needs one file of each")
-        found[name] = path
-    return found
+def parts_of(dataset: Dataset[Any]) -> list[PictureDataset]:
+    """The data sets of ours that it consists of: itself, or those that are joined in it, however deep."""
+    if isinstance(dataset, PictureDataset):
+        return [dataset]
+    return [part for inner in getattr(dataset, "datasets", ()) for part in parts_of(inner)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from linearsr.core.atomic import atomic_write
 from linearsr.core.data.pixel_modes import rgb_01
-from linearsr.core.errors import DataError, ShapeError
+from linearsr.core.errors import DataError, ShapeError, UnreadableError
 from linearsr.core.pixels import from_uint8, to_uint8
 
 __all__ = ["FORMATS", "from_uint8", "image_size", "list_images", "read_image", "to_uint8", "write_image"]
@@ -42,35 +44,32 @@ SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
 """All but JPEG are lossless; JPEG is written at quality 95 without chroma subsampling (our choice)."""
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) as `read_image` gives it, from the header; no pixels are read. Raises DataError, which names the file."""
-    try:
-        with Image.open(path) as file:
-            turned = file.getexif().get(EXIF_ORIENTATION, 1) >= 5
-            return file.size if turned else (file.height, file.width)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
+class Embedded(Protocol):
+    """A picture that is no file of its own, such as a member of a tar shard; str() names it in messages."""
+
+    def open(self) -> IO[bytes]: ...
 
 
-def read_image(path: str | Path) -> Tensor:
+def image_size(path: str | Path | Embedded) -> tuple[int, int]:
+    """(height, width) as `read_image` gives it, from the header; no pixels are read.
+
+    An orientation that a PNG holds behind its pixels is not seen. Raises UnreadableError, which names the file.
+    """
+    with _image(path) as file:
+        orientation = Image.Image.getexif(file).get(EXIF_ORIENTATION, 1)  # the base class': PNG's own decodes the picture
+        turned = orientation >= 5 and file.format != "TIFF"  # Pillow has turned a TIFF's size already
+        return file.size if turned else (file.height, file.width)
+
+
+def read_image(path: str | Path | Embedded) -> Tensor:
     """The picture as image_01, float32 [3, H, W], upright (EXIF orientation applied).
 
     Grey becomes three equal channels, palette and CMYK become RGB, transparency is laid over white, 16-bit grey keeps its
     65,536 levels. 16-bit colour is read at 8 bits, as Pillow does. A file of several pictures gives the first.
-    Raises DataError, which names the file, where it is missing, not a picture, cut short or of an unknown range.
+    Raises UnreadableError, which names the file, where it is missing, not a picture, cut short or of an unknown range.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as file:
-            pixels = rgb_01(ImageOps.exif_transpose(file))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+    with _image(path) as file:
+        pixels = rgb_01(ImageOps.exif_transpose(file))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
 
 
@@ -104,14 +103,15 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} is {'not a folder' if folder.exists() else 'missing'}; wanted a folder of pictures")
     found = [
-        path for path in folder.glob("**/*" if recursive else "*") if _is_picture(path.relative_to(folder)) and path.is_file()
+        path for path in folder.glob("**/*" if recursive else "*") if is_picture(path.relative_to(folder)) and path.is_file()
     ]
     if not found:
         raise DataError(f"{folder} holds no picture; known suffixes: {_known()}")
     return sorted(found, key=lambda path: _natural(path.relative_to(folder)))
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """By its suffix; nothing hidden is one."""
     return path.suffix.lower() in FORMATS and not any(part.startswith(".") for part in path.parts)
 
 
@@ -119,6 +119,20 @@ def _natural(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
     """Numbers as numbers, before letters; small and capital letters alike, the exact name last."""
     parts = re.findall(r"(\d+)|(\D+)", str(path).casefold())
     return [(not digits, int(digits or 0), text) for digits, text in parts], str(path)
+
+
+@contextmanager
+def _image(path: str | Path | Embedded) -> Iterator[Image.Image]:
+    """Open as long as it is needed; what goes wrong inside is an UnreadableError of this picture."""
+    try:
+        with open(path, "rb") if isinstance(path, str | Path) else path.open() as file, Image.open(file) as image:
+            yield image
+    except FileNotFoundError as error:
+        raise UnreadableError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableError(f"{path} cannot be read as a picture: {error}") from error
 
 
 def _known() -> str:

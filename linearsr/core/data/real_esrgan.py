@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from linearsr.core.data.degradations import degrade, draw_settings
 from linearsr.core.data.degradations import preset as preset_named
 from linearsr.core.data.transforms import draws
+from linearsr.core.errors import ConfigError
 from linearsr.core.registries import TRANSFORMS
 
 
@@ -20,9 +21,12 @@ class RealESRGANDegradation(BaseTransform):
     scale: HR side over LR side; the presets were made for 4.
     preset: "StableSR", "SeeSR" or "SeeSRPaired" (SeeSR's paired set, OSEDiff).
     overrides: fields of the preset to change, such as dict(jpeg_2=(30, 95)).
+    Raises ConfigError for an unknown preset or field, and for values that cannot be drawn from.
     """
 
     def __init__(self, scale: int = 4, preset: str = "StableSR", overrides: Mapping[str, Any] | None = None):
+        if scale < 1:
+            raise ConfigError(f"RealESRGANDegradation: scale is {scale}; wanted a whole number ≥ 1")
         self.scale = scale
         self.preset = preset_named(preset, overrides)
 

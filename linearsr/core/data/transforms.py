@@ -70,7 +70,7 @@ class RandomCrop(BaseTransform):
         if min(hr.shape[-2:]) < size:
             raise DataError(f"{results['name']} is {hr.shape[-2]}×{hr.shape[-1]}, smaller than RandomCrop's size {size}")
         step = scale if "lr" in results else 1
-        draw = _draws(results, type(self).__name__, 1)
+        draw = draws(results, type(self).__name__, 1)
         top, left = (int(draw.integers(0, (side - size) // step + 1)) * step for side in hr.shape[-2:])
         results["hr"] = _as_float(hr[:, top : top + size, left : left + size])
         if "lr" in results:
@@ -84,7 +84,7 @@ class RandomFlipRotate(BaseTransform):
     """One of the eight symmetries of the square, the same for HR and LR."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        flip, mirror, turn = _draws(results, type(self).__name__, 2).integers(0, 2, 3).tolist()
+        flip, mirror, turn = draws(results, type(self).__name__, 2).integers(0, 2, 3).tolist()
         for kind in ("hr", "lr"):
             if kind in results:
                 picture = results[kind].flip([-2] * flip + [-1] * mirror)
@@ -104,10 +104,13 @@ class BicubicDegradation(BaseTransform):
         return results
 
 
-def _draws(results: dict[str, Any], who: str, stream: int) -> np.random.Generator:
+def draws(results: dict[str, Any], who: str, stream: int) -> np.random.Generator:
     """stream: a number of its own for each transform, so that two of them do not draw the same."""
     if "seed" not in results:
-        raise ConfigError(f"{who} draws at random; give its dataloader sampler=dict(type='DrawSampler')")
+        raise ConfigError(
+            f"{who} draws at random; give its dataloader sampler=dict(type='DrawSampler'), or variants to a Cached around it"
+        )
+    results["drawn_by"] = who  # for Cached, which keeps nothing that a draw has changed
     return numpy_generator(mix_seed(results["seed"], stream))
 
 

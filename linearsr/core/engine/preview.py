@@ -18,6 +18,7 @@ from linearsr.core.data.images import list_images, read_image
 from linearsr.core.errors import ConfigError, DataError
 from linearsr.core.pixels import to_uint8
 from linearsr.core.randomness import mix_seed, numpy_generator
+from linearsr.core.registries import TRANSFORMS
 
 CELL, GAP, LINES = 256, 6, 6
 PAPER, INK = (255, 255, 255), (30, 30, 30)
@@ -47,7 +48,8 @@ def _described(described: str) -> tuple[int, Preset]:
         return 4, preset(described)
     for step in _pipelines(load_config(described).get("train_dataloader")):
         if step.get("type") == "RealESRGANDegradation":
-            return step.get("scale", 4), preset(step.get("preset", "StableSR"), step.get("overrides"))
+            made = TRANSFORMS.build(step)
+            return made.scale, made.preset
     raise ConfigError(
         f"{described} has no RealESRGANDegradation in train_dataloader; wanted such a config, or one of {', '.join(PRESETS)}"
     )

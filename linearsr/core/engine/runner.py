@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +14,17 @@ from typing import Any
 from uuid import uuid4
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from linearsr.core.data.datasets import check_files
+from linearsr.core.data.file_checks import check_files
+from linearsr.core.data.worker_death import explain_worker_death
 from linearsr.core.engine.checkpoints import collect, group_settings, restore, write_checkpoint
-from linearsr.core.engine.hooks import GracefulStopHook
+from linearsr.core.engine.distributed import claim_folder, gather_in_memory, load_whole_states, wrap
+from linearsr.core.engine.hooks import GracefulStopHook, lost_limit
 from linearsr.core.engine.schedules import resolve_fractions
 from linearsr.core.engine.train_loop import TrainLoop
 from linearsr.core.engine.workers import worker_settings
@@ -30,8 +34,9 @@ from linearsr.core.runner_keys import PHASES
 
 ENGINE_HOOKS = {
     "checkpoint": {"type": "CheckpointHook"},
-    "finite_loss": {"type": "FiniteLossHook"},
+    "divergence": {"type": "DivergenceHook"},
     "graceful_stop": {"type": "GracefulStopHook"},
+    "lost_samples": {"type": "LostSamplesHook"},
 }
 """In every run, whatever its custom_hooks are: what saves it, keeps NaN out of it and lets it be stopped."""
 
@@ -60,10 +65,11 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
             if "dataset" not in loader:
                 raise ConfigError(f"{phase}_dataloader has no dataset; add dataset=dict(type=…)")
             datasets[f"{phase}_dataloader"] = DATASETS.build(loader["dataset"])
-            check_files(datasets[f"{phase}_dataloader"], names=phase != "train")
+            limit = lost_limit(cfg.get("default_hooks"))
+            check_files(datasets[f"{phase}_dataloader"], training=phase == "train", limit=limit)
         if evaluator is not None:
             described = [evaluator] if isinstance(evaluator, Mapping) else evaluator
-            metrics[f"{phase}_evaluator"] = [METRICS.build(metric) for metric in described]
+            metrics[f"{phase}_evaluator"] = gather_in_memory([METRICS.build(metric) for metric in described])
     return Parts(MODELS.build(cfg.model), datasets, metrics)
 
 
@@ -73,15 +79,34 @@ class LinearSRRunner(Runner):
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **options: Any) -> MMLogger:
         logger = super().build_logger(log_level, log_file, **options)
         for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.setLevel(logging.WARNING)
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.setLevel(max(handler.level, logging.WARNING))  # of the first rank; others' say errors alone
                 handler.addFilter(_is_news)
+                handler.setStream(sys.stderr)
         return logger
 
+    def wrap_model(self, model_wrapper_cfg: Mapping[str, Any] | None, model: nn.Module) -> nn.Module:
+        """As mmengine's for one process; of several, each gets what `model_wrapper_cfg` describes, on CPU and CUDA."""
+        return wrap(model.to(get_device()), model_wrapper_cfg) if self.distributed else super().wrap_model(None, model)
+
+    def _init_model_weights(self) -> None:
+        """Nothing: weights were drawn, or loaded, when the model was built, and may lie in pieces on the ranks by now."""
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        made = super().build_optim_wrapper(optim_wrapper)
+        if made is not optim_wrapper:
+            load_whole_states(made.optimizer)
+        return made
+
     def train(self) -> nn.Module:
-        """As mmengine's; signals are their owners' again afterwards, however it ends."""
+        """As mmengine's. A data worker's death is a DataError. Signals are their owners' again afterwards."""
         try:
             return super().train()
+        except RuntimeError as error:
+            death = explain_worker_death(error)
+            if death is None:
+                raise
+            raise death from error
         finally:
             for hook in self.hooks:
                 if isinstance(hook, GracefulStopHook):
@@ -149,9 +174,9 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
     given |= {"load_from": resume_from and str(resume_from), "resume": resume_from is not None}
     given |= parts.metrics
     given["default_hooks"] = ENGINE_HOOKS | dict(given.get("default_hooks") or {})
-    given |= {"model": parts.model, "default_scope": "linearsr"}
+    given |= {"model": parts.model, "default_scope": "linearsr", "launcher": "pytorch" if is_distributed() else "none"}
     given["experiment_name"] = f"{given.get('experiment_name') or Path(cfg.filename).stem}_{uuid4().hex[:8]}"
-    fresh = not work_dir.exists()
+    fresh = claim_folder(work_dir)
     try:
         return _made(LinearSRRunner(**given, cfg=settings))
     except Exception as error:

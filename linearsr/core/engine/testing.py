@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
 from linearsr.core.engine.checkpoints import check_same_method, newest_checkpoint
+from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.hooks import PictureWriterHook
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.engine.training import run_folder
@@ -24,30 +26,37 @@ def run_testing(
     checkpoint: str | Path | None,
     out: str | Path | None = None,
     options: Sequence[str] | Mapping[str, Any] = (),
+    launcher: str = "none",
 ) -> Path:
     """Restores the test pictures and returns the folder with metrics.json, sheet.png and restored/.
 
     checkpoint: weights that fit the config's model, a run's folder for its newest, or None for the model as it is built.
-    out: by default the run's folder, work_dirs/<config name>.
+    out: by default the run's folder, work_dirs/<config name>. launcher: "none", "pytorch" or "slurm", as in `run_training`.
     Raises a LinearSRError for what a user can mend; then no metrics.json is written.
     """
     cfg = load_config(config, options)
     if cfg.get("test_dataloader") is None:
         raise ConfigError(f"{config} has no test_dataloader; there is nothing to test on")
     folder = Path(out) if out is not None else run_folder(cfg, config, None)
-    parts = build_parts(cfg, "test")
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        checkpoint = newest_checkpoint(Path(checkpoint))
-    if checkpoint is not None:
-        load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
-        check_same_method(Path(checkpoint), cfg.model.to_dict())
+    with process_group(launcher, cfg):
+        _test(cfg, folder, checkpoint)
+    return folder
+
+
+def _test(cfg: Config, folder: Path, checkpoint: str | Path | None) -> None:
+    with together():
+        parts = build_parts(cfg, "test")
+        if checkpoint is not None and Path(checkpoint).is_dir():
+            checkpoint = newest_checkpoint(Path(checkpoint))
+        if checkpoint is not None:
+            load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
+            check_same_method(Path(checkpoint), cfg.model.to_dict())
     record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
     runner = build_runner(cfg, folder, parts)
     writer = PictureWriterHook(folder)
     runner.register_hook(writer)
-    figures = runner.test()
+    figures, shown = runner.test(), writer.sheet_rows()
     if is_main_process():
         rows = [row for metric in runner.test_evaluator.metrics if isinstance(metric, PictureMetrics) for row in metric.rows]
-        contact_sheet(writer.sheet_rows(), folder / "sheet.png")
+        contact_sheet(shown, folder / "sheet.png")
         write_metrics_json(folder / "metrics.json", rows, record, figures)
-    return folder

@@ -10,6 +10,8 @@ from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from linearsr.core.engine.checkpoints import restore
+from linearsr.core.engine.hooks import divergence_hook
+from linearsr.core.engine.optimisation import Diverged
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import LOOPS
 
@@ -66,8 +68,16 @@ class TrainLoop(BaseLoop):
         runner.model.train()
         batch = next(self.batches)
         runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
-        outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
         self.position += self._samples_of_a_batch
+        outputs = None
+        try:
+            outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+        except Diverged as event:
+            judge = divergence_hook(runner)
+            if judge is None:
+                raise
+            if not judge.handle(runner, event, batch):  # the run stands at an earlier iteration now
+                return
         runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
 

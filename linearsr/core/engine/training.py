@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
 from linearsr.core.engine.checkpoints import check_resumable, check_same_method, newest_checkpoint
+from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.errors import ConfigError
 from linearsr.core.record import append_record
@@ -24,29 +26,36 @@ def run_training(
     work_dir: str | Path | None = None,
     resume: str | Path | None = None,
     options: Sequence[str] | Mapping[str, Any] = (),
+    launcher: str = "none",
 ) -> Path:
     """Trains and returns the run's folder, work_dirs/<config name> by default.
 
-    resume: a checkpoint, or NEWEST for the newest of the run's folder.
+    resume: a checkpoint, or NEWEST for the newest of the run's folder. launcher: what started this process and its like,
+    "pytorch" (torchrun) or "slurm"; "none" for one process.
     Raises a LinearSRError for what a user can mend; until training starts nothing is written.
     """
     cfg = load_config(config, options)
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{config} has no train_dataloader; there is nothing to train on")
     folder = run_folder(cfg, config, work_dir)
-    wanted = resume or (NEWEST if cfg.get("resume") else None)
-    checkpoint = newest_checkpoint(folder) if wanted == NEWEST else _found(Path(wanted), folder) if wanted else None
-    parts = build_parts(cfg, "train", "val")
-    if cfg.get("load_from") is not None:
-        load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)
-    if checkpoint is not None:
-        check_resumable(checkpoint, parts.model)
-        check_same_method(checkpoint, cfg.model.to_dict())
+    with process_group(launcher, cfg):
+        _train(cfg, folder, resume or (NEWEST if cfg.get("resume") else None))
+    return folder
+
+
+def _train(cfg: Config, folder: Path, resume: str | Path | None) -> None:
+    with together():
+        checkpoint = newest_checkpoint(folder) if resume == NEWEST else _found(Path(resume), folder) if resume else None
+        parts = build_parts(cfg, "train", "val")
+        if cfg.get("load_from") is not None:
+            load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)
+        if checkpoint is not None:
+            check_resumable(checkpoint, parts.model)
+            check_same_method(checkpoint, cfg.model.to_dict())
     runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
     if is_main_process():
         append_record(folder / "train.json", cfg)
     runner.train()
-    return folder
 
 
 def _found(checkpoint: Path, folder: Path) -> Path:

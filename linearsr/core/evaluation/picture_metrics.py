@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from linearsr.core.errors import ConfigError, DataError, ShapeError
+from linearsr.core.evaluation.gathering import one_per_picture
 from linearsr.core.evaluation.measures import Measure, measures_named
 from linearsr.core.evaluation.summary import PictureResult, Row, flat_figures, summarise
 from linearsr.core.pixels import round_to_8bit
@@ -30,7 +32,7 @@ class PictureMetrics(BaseMetric):
     A data sample is a dict(name, dataset, sr [3, H, W], hr [3, H, W] | None, lr [3, h, w], num_steps, seconds), image_01
     on the CPU; without hr only niqe is defined. A picture may come once per num_steps.
 
-    `rows` holds one dict per data set, method and number of steps after `evaluate`, on the main process.
+    `rows` holds one dict per data set, method and number of steps after `evaluate`, on every rank.
     """
 
     default_prefix = ""  # so that the keys are "psnr_y", and mmengine does not warn of a missing prefix
@@ -41,11 +43,9 @@ class PictureMetrics(BaseMetric):
         metrics: Sequence[str] = ("psnr_y", "ssim_y"),
         crop_border: int,
         niqe_params: str | None = None,
-        collect_device: str = "cpu",
         prefix: str | None = None,
-        collect_dir: str | None = None,
     ):
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        super().__init__(prefix=prefix)
         if isinstance(metrics, str) or not metrics:
             raise ConfigError(f'metrics={metrics!r}; wanted a list of names, such as ["psnr_y"]')
         if crop_border < 0:
@@ -68,6 +68,16 @@ class PictureMetrics(BaseMetric):
             if not result["bicubic"]:
                 result["bicubic"] = self._measure(resize_bicubic(lr[None], sr.shape[-2:])[0], hr)
             result["model"][sample["num_steps"]] = self._measure(sr, hr) | {"seconds": float(sample["seconds"])}
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """size: of the data set. The figures of all ranks' pictures, the same on every rank, which all must call it.
+
+        mmengine's own would cut what was gathered to `size` entries, in the order in which they happened to come.
+        """
+        results = one_per_picture(all_gather_object(self.results), size)
+        self.results.clear()
+        figures = self.compute_metrics(results)
+        return {f"{self.prefix}/{name}" if self.prefix else name: value for name, value in figures.items()}
 
     def compute_metrics(self, results: list[PictureResult]) -> dict[str, float]:
         """Fills `rows`; returns the flat figures that the logger and the knee detector read (see `flat_figures`)."""

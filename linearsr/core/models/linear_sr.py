@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.models.compiling import compile_blocks
 from linearsr.core.models.padding import pad_to_multiple
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
 from linearsr.core.structures import GuidanceTokens, SRBatch
@@ -32,6 +33,7 @@ class LinearSR(BaseModel):
 
     upscale: whole number that divides the autoencoder's factor. Every other argument describes a part as dict(type=…);
     `guidance` and `preconditioner` may be None: no cross-attention, and v = F.
+    compile_denoiser: torch.compile's options, such as dict(mode="max-autotune"), or True for its defaults.
     What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr.
     """
 
@@ -46,6 +48,7 @@ class LinearSR(BaseModel):
         solver: Part,
         guidance: Part | None = None,
         preconditioner: Part | None = None,
+        compile_denoiser: Mapping[str, Any] | bool = False,
     ):
         super().__init__()
         self.upscale = upscale
@@ -73,6 +76,7 @@ class LinearSR(BaseModel):
 
         for frozen in self._frozen:
             frozen.requires_grad_(False)
+        compile_blocks(self.denoiser, compile_denoiser)
 
     def train(self, mode: bool = True) -> LinearSR:
         """As torch's; the autoencoder and the guidance are not trained and stay as they are in use."""
@@ -90,7 +94,7 @@ class LinearSR(BaseModel):
         self._refuse_illegal_crop(batch)
         assert batch.hr is not None
         hr, lr = 2 * batch.hr - 1, 2 * batch.lr - 1
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):  # what is to be learnt is not rounded to 16 bits
             z0 = self.autoencoder.encode(hr, lr)
             guidance = self._look(batch.lr, batch.hr)
         t, z1 = self._draw(z0, batch.seeds)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from linearsr.core.atomic import atomic_path
 from linearsr.core.errors import WeightsError
+from linearsr.core.weights.foreign import damaged, read_pickled
 
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 SHOWN = 5
@@ -22,8 +23,9 @@ SHOWN = 5
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Tensors by name, on the CPU, in the dtype of the file.
 
-    path: .safetensors, or .pth/.pt/.bin/.ckpt, read with weights_only=True. A key "state_dict" inside, as in a
-    checkpoint of mmengine, is unwrapped. Raises WeightsError for a file that is missing, damaged or no state dict.
+    path: .safetensors, or .pth/.pt/.bin/.ckpt, read by a restricted unpickler (`read_pickled`). A key "state_dict" inside,
+    as in a checkpoint of mmengine, is unwrapped. Raises WeightsError for a file that is missing, damaged, no state dict, or
+    that asks for code.
     """
     file = Path(path)
     if not file.is_file():
@@ -32,7 +34,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         content = _read_safetensors(file)
     elif file.suffix in PICKLED:
-        content = _read_pickled(file)
+        content = read_pickled(file)
     else:
         raise WeightsError(f"weights file {file} ends in {file.suffix!r}; wanted .safetensors, {', '.join(PICKLED)}")
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -48,22 +50,7 @@ def _read_safetensors(file: Path) -> object:
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError) as cause:
-        raise _damaged(file, cause) from cause
-
-
-def _read_pickled(file: Path) -> object:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as cause:  # torch.load raises what the zip, pickle and weights_only layers raise
-        raise _damaged(file, cause) from cause
-
-
-def _damaged(file: Path, cause: Exception) -> WeightsError:
-    first_line = (str(cause).splitlines() or [""])[0]
-    return WeightsError(
-        f"weights file {file} ({file.stat().st_size} bytes) cannot be read: {type(cause).__name__}: {first_line}; "
-        f"it is damaged, or holds Python objects, which are not unpickled; wanted tensors only at {file.absolute()}"
-    )
+        raise damaged(file, cause) from cause
 
 
 def write_safetensors(
@@ -77,25 +64,10 @@ def write_safetensors(
     file = Path(path)
     if file.suffix != ".safetensors":
         raise WeightsError(f"weights are written as .safetensors; the path is {file}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{uuid4().hex[:8]}.tmp")
     own = {name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    try:
+    with atomic_path(file) as temporary:
         save_file(own, temporary, metadata=dict(metadata or {}))
-        _to_disk(temporary)
-        temporary.replace(file)
-        _to_disk(file.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
     return file
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:

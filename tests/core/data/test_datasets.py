@@ -26,7 +26,7 @@ from linearsr.core.data import (
     degrade_bicubic,
     write_image,
 )  # fmt: skip
-from linearsr.core.data.datasets import check_files
+from linearsr.core.data.file_checks import check_files
 from linearsr.core.data.samplers import DrawIndex
 from linearsr.core.errors import ConfigError, DataError
 from tests import strategies
@@ -195,14 +195,14 @@ def test_pictures_that_would_share_a_result_are_refused_before_a_test(folder: Pa
     write_image(folder / "hr" / "deep" / "p0.png", picture(9))
     apart = HRFolder(str(folder / "hr"), WHOLE)
     assert {p.name for p in apart.pictures} >= {"p0", "deep/p0"}
-    check_files(apart, names=True)
+    check_files(apart, training=False)
     write_image(folder / "hr" / "p0.webp", picture(9))
     with pytest.raises(DataError, match=r"p0\.\w+ and .*p0\.\w+ would both be hr/p0"):
-        check_files(HRFolder(str(folder / "hr"), WHOLE), names=True)
+        check_files(HRFolder(str(folder / "hr"), WHOLE), training=False)
     twice = JoinedDatasets([{"type": "LRFolder", "root": str(folder / "hr" / "deep"), "pipeline": WHOLE}] * 2)
     with pytest.raises(DataError, match="would both be deep/p0"):
-        check_files(twice, names=True)
-    check_files(twice, names=False)
+        check_files(twice, training=False)
+    check_files(twice, training=True)
     with pytest.raises(DataError, match="have one name; a pair needs one file of each"):
         PairedFolders(str(folder / "hr"), str(folder / "hr"), WHOLE)
 
@@ -212,7 +212,7 @@ def test_a_pair_whose_sizes_do_not_belong_together_is_refused(folder: Path) -> N
     write_image(folder / "one" / "q.png", picture(0, 40, 48))
     pair = PairedFolders(str(folder / "one"), str(folder / "lr"), WHOLE)
     with pytest.raises(DataError, match=r"q\.png is \(40, 48\) and .*q\.png \(10, 13\); wanted a whole multiple"):
-        check_files(pair, names=True)
+        check_files(pair, training=False)
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", ".."])

@@ -243,10 +243,21 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [1, 6, 8])
-def test_the_size_from_the_header_is_that_of_the_picture(tmp_path, orientation):
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+def test_the_size_from_the_header_is_that_of_the_picture(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", (7, 5)).save(tmp_path / "p.jpg", exif=exif)
-    assert image_size(tmp_path / "p.jpg") == tuple(read_image(tmp_path / "p.jpg").shape[1:])
+    path = tmp_path / f"p{suffix}"
+    Image.new("RGB", (7, 5)).save(path, exif=exif)
+    assert image_size(path) == tuple(read_image(path).shape[1:])
     with pytest.raises(DataError, match="no such file"):
         image_size(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
+def test_the_size_needs_no_pixels(tmp_path, suffix, monkeypatch):
+    """Decoding a large set at the start would take an hour."""
+    write_image(tmp_path / f"a{suffix}", random_picture(8, 9))
+    monkeypatch.setattr(images.Image.Image, "load", None)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    assert image_size(tmp_path / f"a{suffix}") == (8, 9)

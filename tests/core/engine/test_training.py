@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 
 from linearsr.core.config import config_hash, load_config
-from linearsr.core.engine import NEWEST, run_testing, run_training
+from linearsr.core.engine import NEWEST, read_log, run_testing, run_training
 from linearsr.core.engine.checkpoints import newest_checkpoint
 from linearsr.core.engine.schedules import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
@@ -19,10 +19,7 @@ from linearsr.core.weights import read_state_dict, write_safetensors
 
 
 def scalars(folder: Path, key: str) -> list[float]:
-    lines = [
-        json.loads(line) for path in sorted(folder.glob("*/vis_data/scalars.json")) for line in path.read_text().splitlines()
-    ]
-    return [line[key] for line in lines if key in line]
+    return [line[key] for line in read_log(folder / "log.jsonl") if key in line]
 
 
 def same_weights(one: Path, two: Path) -> bool:

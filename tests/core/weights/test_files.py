@@ -42,7 +42,7 @@ class Payload:
 
 def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
     torch.save({"state_dict": {"weight": Payload()}}, tmp_path / "evil.pth")
-    with pytest.raises(WeightsError, match=r"evil\.pth .*cannot be read"):
+    with pytest.raises(WeightsError, match=r"evil\.pth asks for exec, which no checkpoint needs"):
         read_state_dict(tmp_path / "evil.pth")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -50,7 +51,7 @@ def add_poisson_noise(picture: Picture, scale: float, grey: bool, generator: np.
         levels = levels @ np.array([[0.299], [0.587], [0.114]], np.float32)
     levels = np.round(levels * 255) / np.float32(255)
     occurring = np.count_nonzero(np.bincount((levels * 255).astype(np.uint8).ravel(), minlength=256))
-    photons = np.float32(2 ** np.ceil(np.log2(max(occurring, 1))))
+    photons = np.float32(2 ** math.ceil(math.log2(max(int(occurring), 1))))
     noise = _poisson(levels * photons, generator) / photons - levels
     return np.clip(picture + np.float32(scale) * noise, 0, 1)
 
@@ -59,7 +60,7 @@ def jpeg(picture: Picture, quality: int) -> Picture:
     """Through a real JPEG (libjpeg by OpenCV, 4:2:0). quality: 1..100. Clamped to 0..1 before."""
     levels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(levels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    decoded = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.cvtColor(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
     return decoded.astype(np.float32) / np.float32(255)
 
 

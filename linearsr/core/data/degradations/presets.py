@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from linearsr.core.data.degradations.preset_checks import check_preset
 from linearsr.core.errors import ConfigError, nearest
 
 Range = tuple[float, float]
@@ -21,6 +22,8 @@ class Preset:
     that a blur is a sinc · final_sinc: probability of the last filter · families: probability of each kernel family ·
     resize_up_down_keep: probabilities · gaussian: probability of Gaussian rather than Poisson noise · grey: probability of
     grey noise · kernel_sizes: odd, pixels, equally likely
+
+    Raises ConfigError for what cannot be drawn from: see `check_preset`.
     """
 
     source: str
@@ -47,28 +50,32 @@ class Preset:
     grey: float = 0.4
     kernel_sizes: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
 
+    def __post_init__(self) -> None:
+        check_preset(self)
+
 
 PRESETS: dict[str, Preset] = {
     "StableSR": Preset(
-        source="StableSR (Wang et al., IJCV 2024): IceClear/StableSR, its training configs",
+        source="StableSR (Wang et al., IJCV 2024): IceClear/StableSR, configs/stableSRNew/v2-finetune_text_T_512.yaml",
         blur_sigma_1=(0.2, 1.5), blur_sigma_2=(0.2, 1.0), beta_gaussian=(0.5, 2.0), beta_plateau=(1.0, 1.5),
         resize_1=(0.3, 1.5), resize_2=(0.6, 1.2), gaussian_noise_1=(1, 15), gaussian_noise_2=(1, 12),
         poisson_noise_1=(0.05, 2.0), poisson_noise_2=(0.05, 1.0), jpeg_1=(60, 95), jpeg_2=(60, 100), second_blur=0.5,
     ),
     "SeeSR": Preset(
-        source="SeeSR (Wu et al., CVPR 2024): cswry/SeeSR, degradation while training",
+        source="SeeSR (Wu et al., CVPR 2024): cswry/SeeSR, dataloaders/params_realesrgan.yml",
         blur_sigma_1=(0.2, 3.0), blur_sigma_2=(0.2, 1.5), beta_gaussian=(0.5, 4.0), beta_plateau=(1.0, 2.0),
         resize_1=(0.3, 1.5), resize_2=(0.6, 1.2), gaussian_noise_1=(1, 15), gaussian_noise_2=(1, 12),
         poisson_noise_1=(0.05, 2.0), poisson_noise_2=(0.05, 1.0), jpeg_1=(60, 95), jpeg_2=(60, 100), second_blur=0.5,
     ),
     "SeeSRPaired": Preset(
-        source="SeeSR (Wu et al., CVPR 2024): cswry/SeeSR, its paired set, used by OSEDiff (Wu et al., NeurIPS 2024)",
+        source="cswry/SeeSR, utils_data/make_paired_data.py; OSEDiff (NeurIPS 2024): dataloaders/params_realesrgan.yml",
         blur_sigma_1=(0.2, 3.0), blur_sigma_2=(0.2, 1.5), beta_gaussian=(0.5, 4.0), beta_plateau=(1.0, 2.0),
         resize_1=(0.15, 1.5), resize_2=(0.3, 1.2), gaussian_noise_1=(1, 30), gaussian_noise_2=(1, 25),
         poisson_noise_1=(0.05, 3.0), poisson_noise_2=(0.05, 2.5), jpeg_1=(30, 95), jpeg_2=(30, 95), second_blur=0.8,
     ),
 }  # fmt: skip
-"""All are for ×4. What they share (defaults of Preset) is Real-ESRGAN's (Wang et al., ICCVW 2021, §4.1)."""
+"""All are for ×4. What they share (defaults of Preset) is Real-ESRGAN's (Wang et al., ICCVW 2021, §4.1), and so is all of
+SeeSRPaired: xinntao/Real-ESRGAN, options/train_realesrgan_x4plus.yml."""
 
 
 def preset(name: str, overrides: Mapping[str, Any] | None = None) -> Preset:
@@ -79,7 +86,7 @@ def preset(name: str, overrides: Mapping[str, Any] | None = None) -> Preset:
             f"no degradation preset is called {name!r}{nearest(name, PRESETS) or '.'} Wanted one of {', '.join(PRESETS)}"
         )
     known = [field.name for field in fields(Preset) if field.name != "source"]
-    changed = {}
+    changed: dict[str, Any] = {}
     for key, value in (overrides or {}).items():
         if key not in known:
             hint = nearest(key, known) or "."
@@ -87,21 +94,4 @@ def preset(name: str, overrides: Mapping[str, Any] | None = None) -> Preset:
         changed[key] = tuple(value) if isinstance(value, list | tuple) else value
     if changed:
         changed["source"] = f"{PRESETS[name].source}; changed: {', '.join(overrides or ())}"
-    made = replace(PRESETS[name], **changed)
-    _check(made)
-    return made
-
-
-def _check(made: Preset) -> None:
-    for field in fields(made):
-        value = getattr(made, field.name)
-        if field.type == "Range" and not (isinstance(value, tuple) and len(value) == 2 and 0 <= value[0] <= value[1]):
-            raise ConfigError(f"degradation: {field.name} is {value}; wanted (lowest, highest), both ≥ 0")
-        if field.type == "float" and not (isinstance(value, int | float) and 0 <= value <= 1):
-            raise ConfigError(f"degradation: {field.name} is {value}; wanted a probability in 0..1")
-    for name, count in (("families", 6), ("resize_up_down_keep_1", 3), ("resize_up_down_keep_2", 3)):
-        value = getattr(made, name)
-        if len(value) != count or min(value) < 0 or abs(sum(value) - 1) > 1e-6:
-            raise ConfigError(f"degradation: {name} is {value}; wanted {count} probabilities that sum to 1")
-    if not made.kernel_sizes or any(size < 3 or size % 2 == 0 for size in made.kernel_sizes):
-        raise ConfigError(f"degradation: kernel_sizes is {made.kernel_sizes}; wanted odd numbers ≥ 3")
+    return replace(PRESETS[name], **changed)

@@ -23,9 +23,11 @@ def degrade(hr_01: Tensor, settings: Settings, scale: int, generator: np.random.
     """hr_01: float [3, H, W] in 0..1, sides multiples of scale. Returns float32 [3, H/scale, W/scale] on the grid of 1/255.
 
     settings: by `draw_settings`; generator: of the noise alone. The same arguments give the same picture on one machine.
-    Raises ShapeError for another shape.
+    Raises ShapeError for another shape or scale.
     """
     sides = tuple(hr_01.shape[1:])
+    if scale < 1:
+        raise ShapeError(f"scale is {scale}; wanted a whole number ≥ 1")
     legal = hr_01.ndim == 3 and hr_01.shape[0] == 3 and min(sides) >= 1 and not any(side % scale for side in sides)
     if not (legal and hr_01.is_floating_point()):
         raise ShapeError(

@@ -14,6 +14,7 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from linearsr.core.engine.checkpoints.random_state import gather_random_state
+from linearsr.core.engine.distributed import whole
 
 KEPT_VALUES = 2000
 """Of each logged scalar. mmengine's running means look back no further than their window; without a bound every
@@ -45,6 +46,7 @@ def collect(runner: Any, iteration: int, *, optimizer: bool) -> dict[str, Any]:
         checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in runner.param_schedulers or ()]
     runner.call_hook("before_save_checkpoint", checkpoint=checkpoint)
     hub = checkpoint["message_hub"]
+    hub["resumed_keys"] = {name: True for name, kept in hub["resumed_keys"].items() if kept}  # it warns of the others
     hub["log_scalars"] = {name: _tensors(buffer) for name, buffer in hub["log_scalars"].items()}
     result: dict[str, Any] = plain(checkpoint)
     return result
@@ -78,7 +80,7 @@ def plain(value: Any) -> Any:
         items = [plain(item) for item in value]
         return items if isinstance(value, list) else tuple(items)
     if isinstance(value, Tensor):
-        return value.detach().cpu()
+        return whole(value.detach()).cpu()
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
     if isinstance(value, Path):

@@ -11,6 +11,7 @@ import torch
 
 from linearsr.core.atomic import PARTIAL, atomic_write, write_text
 from linearsr.core.errors import CheckpointError, WeightsError
+from linearsr.core.weights import read_pickled
 
 NOTE = "last_checkpoint"
 """Holds the name of the checkpoint that was written last, as mmengine's runs do; never a path, so that a copied folder
@@ -63,11 +64,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Plain types and tensors, on the CPU. Raises WeightsError for a file that is missing or damaged."""
     if not path.is_file():
         raise WeightsError(f"there is no checkpoint {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # torch.load raises what the zip, pickle and weights_only layers raise
-        first_line = (str(cause).splitlines() or [""])[0]
-        raise WeightsError(f"{path} ({path.stat().st_size} bytes) is no checkpoint of a run: {first_line}") from cause
+    content = read_pickled(path)
     if not isinstance(content, dict):
         raise WeightsError(f"{path} is no checkpoint of a run: it holds a {type(content).__name__}")
     return content

@@ -16,8 +16,8 @@ from linearsr.core.weights import load_strict, read_state_dict
 NEEDED = ("meta", "optimizer", "message_hub", "random_state")
 """Besides the weights."""
 
-FREE = ("time_sampler", "time_grid", "solver")
-"""Parts of a model that weights do not depend on."""
+FREE = ("time_sampler", "time_grid", "solver", "compile_denoiser", "activation_checkpointing")
+"""What weights do not depend on, wherever it stands in a model."""
 
 
 def check_resumable(path: Path, model: nn.Module) -> None:
@@ -44,8 +44,8 @@ def check_same_method(path: Path, model_cfg: Mapping[str, Any]) -> None:
     if trained is None:
         return
     difference = _first_difference(
-        {key: value for key, value in trained.items() if key not in FREE},
-        {key: value for key, value in model_cfg.items() if key not in FREE},
+        trained,
+        model_cfg,
         "model",
     )
     if difference is not None:
@@ -70,7 +70,7 @@ def _first_difference(then: Any, now: Any, where: str) -> tuple[str, Any, Any] |
     if not (isinstance(then, Mapping) and isinstance(now, Mapping)):
         equal = list(then) == list(now) if isinstance(then, list | tuple) and isinstance(now, list | tuple) else then == now
         return None if equal else (where, then, now)
-    for key in dict.fromkeys([*then, *now]):
+    for key in [key for key in dict.fromkeys([*then, *now]) if key not in FREE]:
         found = _first_difference(then.get(key, "its default"), now.get(key, "its default"), f"{where}.{key}")
         if found is not None:
             return found

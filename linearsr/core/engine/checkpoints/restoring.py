@@ -24,6 +24,7 @@ def restore(runner: Any, path: Path, lr_scale: float = 1.0) -> None:
     """
     checkpoint = read_checkpoint(path)
     meta = checkpoint["meta"]
+    runner._resume = True  # mmengine's EMA asks: else it would take the averaged weights for those that are trained
     runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)  # EMA takes its weights out
     load_strict(unwrapped(runner.model), checkpoint["state_dict"], path)
     runner.train_loop.stand_at(meta["iter"], meta["position"])

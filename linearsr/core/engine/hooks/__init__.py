@@ -1,9 +1,27 @@
 """Hooks into mmengine's Runner."""
 
 from linearsr.core.engine.hooks.checkpoint import CheckpointHook
-from linearsr.core.engine.hooks.finite_loss import FiniteLossHook
+from linearsr.core.engine.hooks.divergence import DivergenceHook, RollBackOnDivergence, SkipDivergedSteps, divergence_hook
 from linearsr.core.engine.hooks.graceful_stop import GracefulStopHook
+from linearsr.core.engine.hooks.logger import LoggerHook
+from linearsr.core.engine.hooks.lost_samples import LostSamplesHook, lost_limit
 from linearsr.core.engine.hooks.picture_writer import PictureWriterHook
 from linearsr.core.engine.hooks.progress import ProgressHook
+from linearsr.core.engine.hooks.throughput import ThroughputHook
+from linearsr.core.engine.hooks.validation_pictures import ValidationPicturesHook
 
-__all__ = ["CheckpointHook", "FiniteLossHook", "GracefulStopHook", "PictureWriterHook", "ProgressHook"]
+__all__ = [
+    "CheckpointHook",
+    "DivergenceHook",
+    "GracefulStopHook",
+    "LoggerHook",
+    "LostSamplesHook",
+    "PictureWriterHook",
+    "ProgressHook",
+    "RollBackOnDivergence",
+    "SkipDivergedSteps",
+    "ThroughputHook",
+    "ValidationPicturesHook",
+    "divergence_hook",
+    "lost_limit",
+]

@@ -13,6 +13,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import EMAHook, Hook
 
 from linearsr.core.engine.hooks.checkpoint import CheckpointHook
+from linearsr.core.engine.optimisation import PrecisionOptimWrapper
 from linearsr.core.errors import ConfigError, StoppedBySignal
 from linearsr.core.registries import HOOKS
 
@@ -84,8 +85,9 @@ class GracefulStopHook(Hook):
 
 def between_steps(optim_wrapper: Any) -> bool:
     """Whether no gradients are waiting for a step."""
-    every = getattr(optim_wrapper, "_accumulative_counts", 1)
-    return int(optim_wrapper._inner_count) % every == 0
+    if isinstance(optim_wrapper, PrecisionOptimWrapper):
+        return optim_wrapper.at_boundary()
+    return int(optim_wrapper._inner_count) % int(optim_wrapper._accumulative_counts) == 0
 
 
 def _checkpoints(runner: Any) -> CheckpointHook:

@@ -7,10 +7,12 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from linearsr.core.engine.hooks.throughput import SPEED
 from linearsr.core.registries import HOOKS
 
 
@@ -50,7 +52,7 @@ class Meter:
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Progress, loss and remaining time of training and testing, on the main process.
+    """Progress, loss, samples per second and remaining time of training and testing, on the main process.
 
     line_seconds: time between lines where the output is not a terminal.
     """
@@ -68,10 +70,12 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        loss = (outputs or {})["loss"].detach()
-        self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
+        if outputs is not None:  # a step that diverged and was skipped has none
+            loss = outputs["loss"].detach()
+            self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
         if self.meter.due(runner.iter + 1):
-            self.meter.advance_to(runner.iter + 1, f"loss {self.loss.item():.4f}  ")
+            loss_so_far = "" if self.loss is None else f"loss {self.loss.item():.4f}  "
+            self.meter.advance_to(runner.iter + 1, loss_so_far + _speed(runner.message_hub))
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         found = metrics or {}
@@ -91,3 +95,9 @@ class ProgressHook(Hook):
 
     def after_test(self, runner: Any) -> None:
         self.meter.stop()
+
+
+def _speed(hub: MessageHub) -> str:
+    """What ThroughputHook has found so far, if there is one."""
+    found = hub.log_scalars.get(SPEED)
+    return "" if found is None else f"{found.current():.3g} samples/s  "

@@ -46,6 +46,23 @@ def test_the_first_sigma_lies_along_the_angle() -> None:
     assert flat[:, 10].sum() < 0.2
 
 
+def test_a_positive_angle_turns_from_the_columns_towards_the_rows() -> None:
+    turned = gaussian_kernel(21, (3.0, 0.5), math.pi / 4)
+    assert turned[13, 13] > 100 * turned[13, 7]
+
+
+@given(sizes, sigmas, angles, betas)
+def test_kernels_are_the_papers_formulas_of_the_covariance(size, sigma, angle, beta) -> None:
+    """Real-ESRGAN, §3.2, by matrices: Σ = U diag(σ²) Uᵀ; exp(−½ (xᵀΣ⁻¹x)^β) and 1 / (1 + (xᵀΣ⁻¹x)^β)."""
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    inverse = np.linalg.inv(turn @ np.diag(np.square(sigma)) @ turn.T)
+    side = np.arange(size) - size // 2
+    x = np.stack(np.meshgrid(side, side), -1)  # columns, rows
+    distance = np.einsum("rci,ij,rcj->rc", x, inverse, x)
+    for shape, values in ((gaussian_kernel, np.exp(-0.5 * distance**beta)), (plateau_kernel, 1 / (1 + distance**beta))):
+        assert np.allclose(shape(size, sigma, angle, beta), values / values.sum(), atol=1e-6)  # float32, values ≤ 1
+
+
 def test_a_gaussian_has_the_variance_of_its_sigma() -> None:
     kernel = gaussian_kernel(21, (2.0, 1.0))
     side = np.arange(21) - 10

@@ -58,14 +58,15 @@ def test_the_presets_are_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kernel_families_have_their_frequencies(name: str) -> None:
-    blurs = [settings.first.blur for settings in drawn(name)]
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_kernel_families_have_their_frequencies(name: str, stage: str) -> None:
+    blurs = [blur for settings in drawn(name) if (blur := getattr(settings, stage).blur) is not None]
     plain = [blur for blur in blurs if blur.family != "sinc"]
-    assert near(1 - len(plain) / DRAWS, 0.1, DRAWS)
+    assert near(1 - len(plain) / len(blurs), 0.1, len(blurs))
     for family, probability in zip(FAMILIES, (0.45, 0.25, 0.12, 0.03, 0.12, 0.03), strict=True):
         assert near(sum(blur.family == family for blur in plain) / len(plain), probability, len(plain)), family
     for size in range(7, 22, 2):
-        assert near(sum(blur.size == size for blur in blurs) / DRAWS, 1 / 8, DRAWS), size
+        assert near(sum(blur.size == size for blur in blurs) / len(blurs), 1 / 8, len(blurs)), size
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,6 +79,8 @@ def test_the_parameters_of_blurs_span_their_ranges(name: str) -> None:
         aniso = [blur for blur in plain if blur.family.endswith("aniso")]
         assert spans([blur.sigma[1] for blur in aniso], *sigma)
         assert spans([blur.angle for blur in aniso], -math.pi, math.pi)
+        along, across = np.array([blur.sigma for blur in aniso]).T
+        assert abs(np.corrcoef(along, across)[0, 1]) < 5 / math.sqrt(len(aniso))
         assert all(blur.sigma[0] == blur.sigma[1] for blur in plain if not blur.family.endswith("aniso"))
     for start, limits in (("generalized", PRESETS[name].beta_gaussian), ("plateau", PRESETS[name].beta_plateau)):
         betas = [blur.beta for blur in first if blur.family.startswith(start)]
@@ -138,6 +141,17 @@ def test_a_field_is_changed_and_the_source_says_so() -> None:
         ("SeeSR", {"families": (0.5, 0.5)}, "wanted 6 probabilities that sum to 1"),
         ("SeeSR", {"kernel_sizes": (8,)}, "wanted odd numbers"),
         ("SeeSR", {"source": "mine"}, "has no 'source'"),
+        ("SeeSR", {"jpeg_1": (30, 101)}, r"jpeg_1 is \(30, 101\); wanted \(lowest, highest\), within 1..100"),
+        ("SeeSR", {"jpeg_1": (30.5, 90)}, "wanted whole numbers"),
+        ("SeeSR", {"resize_1": (1.1, 1.5)}, r"resize_1 is \(1.1, 1.5\); .* with 1 between"),
+        ("SeeSR", {"beta_plateau": (0.2, 0.9)}, "with 1 between"),
+        ("SeeSR", {"blur_sigma_1": (0, 1)}, "above 0"),
+        ("SeeSR", {"gaussian_noise_2": (1, math.inf)}, "both ≥ 0"),
+        ("SeeSR", {"gaussian_noise_2": ("1", "2")}, "both ≥ 0"),
+        ("SeeSR", {"gaussian_noise_2": 12}, "both ≥ 0"),
+        ("SeeSR", {"final_sinc": True}, "final_sinc is True; wanted a probability"),
+        ("SeeSR", {"families": 0.5}, "wanted 6 probabilities"),
+        ("SeeSR", {"kernel_sizes": 7}, "wanted odd numbers"),
     ],
 )
 def test_what_is_no_preset_is_refused(name: str, overrides, said: str) -> None:

@@ -84,6 +84,13 @@ def test_another_shape_is_refused(hr: torch.Tensor) -> None:
         degrade(hr, settings(), 4, np.random.default_rng(0))
 
 
+def test_a_scale_below_one_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ConfigError, match="scale is 0"):
+        RealESRGANDegradation(scale=0)
+    with pytest.raises(ShapeError, match="scale is 0"):
+        degrade(torch.rand(3, 8, 8), settings(), 0, np.random.default_rng(0))
+
+
 def test_the_transform_draws_from_the_samples_own_seed() -> None:
     hr = torch.rand(3, 32, 32)
     transform = RealESRGANDegradation(preset="SeeSR")

@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_size(tmp_path: Path, size: 
     write_checkpoint(tmp_path / "a.pth", {"w": torch.ones(3)})
     data = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "a.pth").write_bytes(data[:size])
-    with pytest.raises(WeightsError, match=rf"a\.pth \({size} bytes\) is no checkpoint"):
+    with pytest.raises(WeightsError, match=rf"a\.pth \({size} bytes\) cannot be read"):
         read_checkpoint(tmp_path / "a.pth")
 
 

@@ -1,0 +1,38 @@
+"""Fill and check what `Cached` keeps: python tools/cache.py build CONFIG | python tools/cache.py verify FOLDER"""
+
+import argparse
+import sys
+
+from linearsr.core.command_line import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Fill the cache of a config before a run, or check one.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="make every entry that the data sets of a config can ask for")
+    build.add_argument("config", help="a Python config file with dict(type='Cached', …) in a pipeline")
+    build.add_argument("--workers", type=int, default=0, help="data workers (0: this process)")
+    build.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    verify = commands.add_parser("verify", help="read every entry; rc 1 if any is damaged or missing")
+    verify.add_argument("folder", help="the folder of the cache")
+    verify.add_argument("--delete", action="store_true", help="remove damaged entries; a run makes them again")
+    verify.add_argument("--config", help="name also what the data sets of this config would miss")
+    arguments = parser.parse_args()
+
+    from linearsr.core.data.cache_upkeep import fill_cache, verify_cache  # after the arguments: --help needs no torch
+
+    if arguments.command == "build":
+        filled = fill_cache(arguments.config, workers=arguments.workers, options=arguments.cfg_options)
+        print(f"{filled.absent} entries made, {filled.present} were there; {len(filled.unreadable)} pictures cannot be read")
+        print("\n".join(filled.unreadable), end="\n" if filled.unreadable else "")
+        sys.exit(1 if filled.unreadable else 0)
+    wrong = verify_cache(arguments.folder, delete=arguments.delete)
+    if arguments.config:
+        filled = fill_cache(arguments.config, make=False)
+        wrong += [f"{filled.absent} entries are missing"] * bool(filled.absent) + filled.unreadable
+    print("\n".join(wrong) or f"every entry of {arguments.folder} is as it was written")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    run_command(main)
