@@ -3,6 +3,9 @@
 import importlib.metadata
 import io
 import json
+import re
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -144,3 +147,26 @@ def test_help_and_misuse_say_how_it_is_used(run: Run, words: tuple[str, ...]) ->
     done = run("config.py", *words)
     assert done.returncode == (0 if "--help" in words else 2)
     assert "usage:" in done.stdout + done.stderr
+
+
+PAGE = (ROOT / "docs" / "looking_in.md").read_text()
+DEEPER = 'model = dict(denoiser=dict(depth=12, cross_qk_norm=True), solver=dict(type="Heun"))\ntest_cfg = dict(num_steps=[1])\n'
+
+
+def examples() -> list[tuple[str, list[str]]]:
+    """(command, lines that the page shows for it)"""
+    blocks = re.findall(r"^```console\n(.*?)^```", PAGE, re.M | re.S)
+    commands = [example.splitlines() for block in blocks for example in re.split(r"^\$ ", block, flags=re.M)[1:]]
+    return [(command, lines) for command, *lines in commands if command.startswith("python tools/config.py")]
+
+
+@pytest.mark.parametrize(("command", "shown"), examples(), ids=[command for command, _ in examples()])
+def test_the_page_shows_what_is_printed(run: Run, tmp_path: Path, command: str, shown: list[str]) -> None:
+    """Labels and values; where a class begins, and in which folder torch lies, may change."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "deeper.py").write_text(f'_base_ = ["configs/quickstart_x4.py"]\n{DEEPER}')
+    done = run("config.py", *shlex.split(command)[2:])
+    printed = (done.stdout + done.stderr).splitlines()
+    lasting = [line for line in shown if not line.startswith("  source")]
+    assert [line for line in printed if not line.startswith("  source")] == lasting
+    assert done.returncode == {"error": 2, "test_": 1}.get(shown[0][:5], 0)

@@ -80,4 +80,4 @@ def test_both_mmcv_at_once_make_rc_1(run: Run, tmp_path: Path, monkeypatch: pyte
     assert list(ill(done, "packages")) == ["mmcv"]
     plain = run("doctor.py")
     assert plain.returncode == 1
-    assert "→ pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.2.0" in plain.stdout
+    assert " -> pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.2.0" in plain.stdout

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from linearsr.core.doctor.examining import Findings, healthy
+from linearsr.core.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLOURS = {"ok": "green", "absent": "dim", "warning": "yellow", "broken": "bold red"}
 
@@ -17,23 +23,32 @@ def report_json(findings: Findings) -> str:
 
 
 def print_report(findings: Findings) -> None:
-    """A table for each area, then the verdict. Without rich, which may be what is broken, the same in plain lines."""
+    """On a terminal a table for each area; elsewhere, and without rich, which may be what is broken, one line for each
+    finding: `area: state: name: detail -> mend`. The verdict last."""
     try:
         from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
+
+        console = Console(highlight=False)
     except Exception:  # its findings say why
+        console = None
+    if console is None or not console.is_terminal:
         print("\n".join([*_lines(findings), verdict(findings)]))
         return
-    console = Console(highlight=False)
     for area, found in findings.items():
-        table = Table(title=area, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0), title_style="bold")
-        for finding in found:
-            state = f"[{COLOURS[finding.state]}]{finding.state}[/]"
-            mend = f"\n→ {escape(finding.mend)}" if finding.mend else ""
-            table.add_row(state, escape(finding.name), escape(finding.detail) + mend)
-        console.print(table)
+        console.print(_table(area, found))
     console.print(verdict(findings))
+
+
+def _table(area: str, found: Sequence[Finding]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=area, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0), title_style="bold")
+    for finding in found:
+        state = f"[{COLOURS[finding.state]}]{finding.state}[/]"
+        mend = f"\n→ {escape(finding.mend)}" if finding.mend else ""
+        table.add_row(state, escape(finding.name), escape(finding.detail) + mend)
+    return table
 
 
 def verdict(findings: Findings) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 from hypothesis import given
@@ -65,17 +66,22 @@ def test_only_full_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     assert examine(full=False, probes={}) == {}
 
 
-@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("place", ["terminal", "pipe", "without rich"])
 def test_the_report_shows_every_finding_as_it_is_written(
-    rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    if not rich:
+    if place == "terminal":
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    if place == "without rich":
         monkeypatch.setitem(sys.modules, "rich.console", None)
     print_report({"packages": [OK, ILL]})
     text = capsys.readouterr().out
     for words in ("packages", "fine", "[red]no[/red]", "pip install 'b[all]'", "something needed is broken (1 broken)"):
         assert words in text
+    assert ("\x1b[" in text) is (place == "terminal")
+    if place != "terminal":
+        assert "packages: broken: b: [red]no[/red] -> pip install 'b[all]'" in text.splitlines()
 
 
 def test_the_cause_is_the_first_of_a_chain_and_one_line() -> None:
@@ -84,3 +90,11 @@ def test_the_cause_is_the_first_of_a_chain_and_one_line() -> None:
     assert cause_of(outer) == "KeyError: 'first\\nsecond'"
     assert cause_of(ValueError("a\nb")) == "ValueError: a"
     assert cause_of(ValueError()) == "ValueError"
+
+
+def test_warnings_of_what_is_imported_do_not_stand_in_the_report() -> None:
+    def warns() -> list[Finding]:
+        warnings.warn("deprecated", DeprecationWarning, stacklevel=1)  # pytest here makes an error of one that gets out
+        return [OK]
+
+    assert examine(probes={"area": warns}) == {"area": [OK]}
