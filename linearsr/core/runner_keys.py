@@ -10,7 +10,7 @@ DEFAULT_TYPES = {
     "train_cfg": "TrainLoop",
     "val_cfg": "ValLoop",
     "test_cfg": "TestLoop",
-    "optim_wrapper": "OptimWrapper",
+    "optim_wrapper": "PrecisionOptimWrapper",
     "log_processor": "LogProcessor",
     "visualizer": "Visualizer",
     "model_wrapper_cfg": "ReplicatedModel",

@@ -1,12 +1,14 @@
 """tools/doctor.py from the command line: here, and on machines that are broken on purpose."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.plugins.packages import install
-from tests.tools.conftest import Run
+from tests.tools.conftest import ROOT, Run
 
 AREAS = ["packages", "imports", "optional parts", "plugins", "devices", "several processes", "compiling", "machine"]
 
@@ -69,6 +71,9 @@ def test_a_server_without_libgl_is_told_what_to_install(run_process: Run, tmp_pa
     assert imports["import mmengine.runner"]["mend"] == "mend cv2 first"
     assert "import torch" not in imports
     assert list(ill(done, "devices")) in (["cuda"], [])
+    cv2 = imports["import cv2"]
+    page = (ROOT / "docs" / "looking_in.md").read_text()
+    assert f"imports: broken: import cv2: {cv2['detail']} -> {cv2['mend']}\n" in page
 
 
 def test_both_mmcv_at_once_make_rc_1(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +86,19 @@ def test_both_mmcv_at_once_make_rc_1(run: Run, tmp_path: Path, monkeypatch: pyte
     plain = run("doctor.py")
     assert plain.returncode == 1
     assert " -> pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.2.0" in plain.stdout
+
+
+def test_on_a_bare_python_it_still_says_what_to_do(tmp_path: Path) -> None:
+    """No package at all, not even those that the doctor prints and compares with."""
+    script = str(ROOT / "tools" / "doctor.py")
+    begin = f"sys.path.append({str(tmp_path)!r}); sys.argv = ['doctor.py']; runpy.run_path({script!r}, None, '__main__')"
+    (tmp_path / "linearsr").symlink_to(ROOT / "linearsr")
+    command = [sys.executable, "-I", "-S", "-c", f"import runpy, sys; {begin}"]  # -S: nothing that is installed is seen
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(
+        "packages: broken: linearsr: runs from its folder, but is not installed -> pip install --editable ."
+    )
+    assert {line.split(":")[0] for line in lines[:-1]} == {*AREAS} - {"optional parts"}  # whose names the metadata would know
+    assert lines[-1].startswith("something needed is broken (")

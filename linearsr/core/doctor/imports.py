@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from importlib import import_module
 
 from linearsr.core.doctor.finding import Finding, cause_of
-from linearsr.core.doctor.packages import OPENCV, installed
+from linearsr.core.doctor.packages import OPENCV, installed, wanted
 
 MODULES = {
     "numpy": "numpy",
@@ -68,5 +69,5 @@ def _cure(cause: str, module: str) -> str:
     if module == "cv2":
         name = next(filter(installed, OPENCV), name)
     if installed(name) is None:
-        return f"pip install {name}"
+        return f"pip install {shlex.quote(wanted(name))}"
     return f"pip install --force-reinstall --no-deps {name}=={installed(name)}"

@@ -10,33 +10,30 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from linearsr.core.doctor.finding import Finding
 
 NAME = "linearsr"
-REINSTALL = "pip install --editable ."
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 """Four distributions of one package `cv2`."""
 
 
 def packages() -> list[Finding]:
     """Python, everything that linearsr cannot do without, and distributions that must not be here together."""
-    return [python(), *dependencies(), *mmcv(), *opencv()]
+    if installed(NAME) is None:
+        mend = "pip install --editable .  (in its folder; it brings all that it needs)"
+        return [Finding(NAME, "broken", "runs from its folder, but is not installed", mend)]
+    return [python(), Finding(NAME, "ok", version(NAME)), *dependencies(), *mmcv(), *opencv()]
 
 
 def python() -> Finding:
     from packaging.specifiers import SpecifierSet
 
     here = platform.python_version()
-    wanted = _requires_python()
-    if here in SpecifierSet(wanted, prereleases=True):
+    asked = distribution(NAME).metadata["Requires-Python"] or ""
+    if here in SpecifierSet(asked, prereleases=True):
         return Finding("python", "ok", here)
-    mend = f"make a virtual environment with a Python {wanted}"
-    return Finding("python", "broken", f"{here}; wanted {wanted}", mend)
+    mend = f"make a virtual environment with a Python {asked}"
+    return Finding("python", "broken", f"{here}; wanted {asked}", mend)
 
 
 def dependencies() -> Iterator[Finding]:
-    try:
-        yield Finding(NAME, "ok", version(NAME))
-    except PackageNotFoundError:
-        yield Finding(NAME, "broken", "runs from its folder, but is not installed", f"{REINSTALL}  (in its folder)")
-        return
     for requirement in requirements():
         here = installed(requirement.name)
         if here is None and requirement.name == "mmcv-lite" and installed("mmcv"):
@@ -44,16 +41,15 @@ def dependencies() -> Iterator[Finding]:
         if here is not None and requirement.specifier.contains(here, prereleases=True):
             yield Finding(requirement.name, "ok", here)
         else:
-            wanted = f"{requirement.name}{requirement.specifier}"
             detail = f"{here or 'not installed'}; wanted {requirement.specifier or 'any'}{_why(requirement.name)}"
-            yield Finding(requirement.name, "broken", detail, f"pip install {shlex.quote(wanted)}")
+            yield Finding(requirement.name, "broken", detail, f"pip install {shlex.quote(wanted(requirement.name))}")
 
 
 def mmcv() -> Iterator[Finding]:
     """mmcv and mmcv-lite are one package `mmcv`, with and without compiled operators."""
     if installed("mmcv") is None:
         return
-    mend = f"pip uninstall -y mmcv mmcv-lite && pip install {shlex.quote(_wanted('mmcv-lite'))}"
+    mend = f"pip uninstall -y mmcv mmcv-lite && pip install {shlex.quote(wanted('mmcv-lite'))}"
     if installed("mmcv-lite") is None:
         detail = f"mmcv {installed('mmcv')} in place of mmcv-lite: the same transforms, not the version that is tested"
         yield Finding("mmcv", "warning", detail, mend)
@@ -87,26 +83,20 @@ def requirements(extra: str = "") -> list:
     return found
 
 
+def wanted(name: str) -> str:
+    """`torch>=2.6`, as linearsr asks for it; the name alone where nothing is known."""
+    try:
+        return next((f"{name}{one.specifier}" for one in requirements() if one.name == name), name)
+    except (PackageNotFoundError, ModuleNotFoundError):  # linearsr is not installed, or packaging is not
+        return name
+
+
 def installed(name: str) -> str | None:
     """Its version, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _wanted(name: str) -> str:
-    try:
-        return next((f"{name}{one.specifier}" for one in requirements() if one.name == name), name)
-    except PackageNotFoundError:
-        return name
-
-
-def _requires_python() -> str:
-    try:
-        return distribution(NAME).metadata["Requires-Python"] or ""
-    except PackageNotFoundError:
-        return ""
 
 
 def _why(name: str) -> str:

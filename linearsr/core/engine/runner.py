@@ -30,7 +30,7 @@ from linearsr.core.engine.train_loop import TrainLoop
 from linearsr.core.engine.workers import worker_settings
 from linearsr.core.errors import CheckpointError, ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
-from linearsr.core.runner_keys import PHASES
+from linearsr.core.runner_keys import DEFAULT_TYPES, PHASES
 
 ENGINE_HOOKS = {
     "checkpoint": {"type": "CheckpointHook"},
@@ -99,7 +99,7 @@ class LinearSRRunner(Runner):
         return made
 
     def train(self) -> nn.Module:
-        """As mmengine's. A data worker's death is a DataError. Signals are their owners' again afterwards."""
+        """As mmengine's. A data worker's death is a DataError. Signals are their owners' again and logs closed afterwards."""
         try:
             return super().train()
         except RuntimeError as error:
@@ -111,6 +111,7 @@ class LinearSRRunner(Runner):
             for hook in self.hooks:
                 if isinstance(hook, GracefulStopHook):
                     hook.give_signals_back()
+            self.visualizer.close()
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """The last moment before schedules touch the optimiser: what `restore` begins from is noted here."""
@@ -167,13 +168,14 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
         given[name] |= worker_settings(given[name], int((settings.get("randomness") or {}).get("seed") or 0))
     if "train_dataloader" in parts.datasets:
         given["train_cfg"] = _train_loop(given["train_cfg"])
+        given["optim_wrapper"] = {"type": DEFAULT_TYPES["optim_wrapper"], **given["optim_wrapper"]}
     schedulers = given.pop("param_scheduler", None)
     if "train_dataloader" in parts.datasets and schedulers is not None:
         given["param_scheduler"] = resolve_fractions(schedulers, given["train_cfg"]["max_iters"])
     # weights to start from are in the model already; mmengine's own search for a checkpoint follows an absolute path
     given |= {"load_from": resume_from and str(resume_from), "resume": resume_from is not None}
     given |= parts.metrics
-    given["default_hooks"] = ENGINE_HOOKS | dict(given.get("default_hooks") or {})
+    given["default_hooks"] = _with_engine_hooks(given.get("default_hooks") or {})
     given |= {"model": parts.model, "default_scope": "linearsr", "launcher": "pytorch" if is_distributed() else "none"}
     given["experiment_name"] = f"{given.get('experiment_name') or Path(cfg.filename).stem}_{uuid4().hex[:8]}"
     fresh = claim_folder(work_dir)
@@ -189,9 +191,20 @@ def build_runner(cfg: Config, work_dir: Path, parts: Parts, *, resume_from: Path
         raise
 
 
+def _with_engine_hooks(default_hooks: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for one of ENGINE_HOOKS need not repeat its type."""
+    removed = [label for label in ENGINE_HOOKS if label in default_hooks and default_hooks[label] is None]
+    if removed:
+        raise ConfigError(f"default_hooks.{removed[0]} is None; every run has one: leave the key out, or change its settings")
+    return {
+        label: {**ENGINE_HOOKS.get(label, {}), **hook} if hook else hook
+        for label, hook in {**ENGINE_HOOKS, **default_hooks}.items()
+    }
+
+
 def _train_loop(train_cfg: Mapping[str, Any]) -> dict[str, Any]:
     """mmengine's configs say by_epoch=False; ours may."""
-    described = {"type": "TrainLoop", **train_cfg}
+    described = {"type": DEFAULT_TYPES["train_cfg"], **train_cfg}
     if described.pop("by_epoch", False):
         raise ConfigError("train_cfg.by_epoch is True; runs are counted in iterations: set max_iters and leave by_epoch out")
     return described

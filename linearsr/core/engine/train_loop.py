@@ -56,14 +56,15 @@ class TrainLoop(BaseLoop):
         if self.iter > 0 and self.validates_after(self.iter):
             self.runner.val_loop.run()  # it may have been interrupted; if not, it says the same once more
         while self.iter < self.max_iters and not self.stop_training:
-            self.run_iter()
-            if not self.stop_training and self.validates_after(self.iter):
+            forward = self.run_iter()
+            if forward and not self.stop_training and self.validates_after(self.iter):
                 self.runner.val_loop.run()
         hook("after_train_epoch")
         hook("after_train")
         return self.runner.model
 
-    def run_iter(self) -> None:
+    def run_iter(self) -> bool:
+        """False if the run went back instead."""
         runner = self.runner
         runner.model.train()
         batch = next(self.batches)
@@ -76,10 +77,11 @@ class TrainLoop(BaseLoop):
             judge = divergence_hook(runner)
             if judge is None:
                 raise
-            if not judge.handle(runner, event, batch):  # the run stands at an earlier iteration now
-                return
+            if not judge.handle(runner, event, batch):
+                return False
         runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
+        return True
 
     def validates_after(self, iteration: int) -> bool:
         due = iteration >= self.val_begin and (iteration % self.val_interval == 0 or iteration == self.max_iters)

@@ -51,7 +51,7 @@ def test_a_package_that_is_here_but_fails_is_installed_again_in_its_version(
     (finding,) = imports(["einops"])
     assert finding.mend == "pip install --force-reinstall --no-deps einops==0.8.1"
     monkeypatch.setattr(probes, "installed", lambda name: None)
-    assert imports(["einops"])[0].mend == "pip install einops"
+    assert imports(["einops"])[0].mend == "pip install 'einops>=0.8'"
 
 
 def test_cv2_is_installed_again_as_the_flavour_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:

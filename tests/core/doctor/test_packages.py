@@ -1,5 +1,6 @@
 """Distributions: read from metadata, held against what linearsr asks for, each lack with the line that mends it."""
 
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from linearsr.core.doctor import packages as rooms
 from linearsr.core.doctor.extras import extras
 from linearsr.core.doctor.finding import Finding
-from linearsr.core.doctor.packages import OPENCV, dependencies, mmcv, opencv, packages, python, requirements
+from linearsr.core.doctor.packages import OPENCV, dependencies, mmcv, opencv, packages, python, requirements, wanted
 from tests.core.doctor.conftest import Installed
 
 
@@ -89,10 +90,19 @@ def test_one_flavour_of_opencv_is_wanted(here: tuple[str, ...], state: str, mend
 
 
 def test_a_folder_that_is_not_installed_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "NAME", "linearsr-of-nobody")
-    (finding,) = dependencies()
+    versions(monkeypatch, linearsr=None)
+    (finding,) = packages()
     assert finding.state == "broken"
     assert finding.mend.startswith("pip install --editable .")
+
+
+def test_what_is_wanted_is_a_bare_name_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wanted("mmengine") == "mmengine==0.10.7"
+    assert wanted("of-nobody") == "of-nobody"
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert wanted("mmengine") == "mmengine"
+    monkeypatch.setattr(rooms, "NAME", "linearsr-of-nobody")
+    assert wanted("mmengine") == "mmengine"
 
 
 def test_requirements_are_those_of_the_extra_alone(pretend: Installed) -> None:

@@ -112,6 +112,9 @@ def test_the_default_says_who_supplies_what_is_not_set(key: str, default: str) -
 
 
 def test_what_a_key_can_hold_is_listed() -> None:
+    assert "LinearDiT" in explain("denoiser.type").rows["holds"]
+    assert "CosineAnnealingLR" in explain("param_scheduler.0").rows["holds"]
+    assert "LinearLR.start_factor" in explain("param_scheduler.0.start_factor").rows["about"]
     rows = explain("denoiser").rows
     assert rows["holds"] == "a denoiser: ExpertMixture, LinearDiT"
     assert rows["plugins"] == "entry points of the group linearsr.denoisers"

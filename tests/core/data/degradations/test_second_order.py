@@ -8,8 +8,20 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from linearsr.core.data import BundledPhotos, DrawSampler, RealESRGANDegradation, collate_pictures
-from linearsr.core.data.degradations import PRESETS, Blur, Noise, Settings, Shrink, Stage, degrade, draw_settings, second_order
+from linearsr.core.data.degradations import (
+    PRESETS,
+    Blur,
+    Noise,
+    Settings,
+    Shrink,
+    Stage,
+    degrade,
+    draw_settings,
+    preset,
+    second_order,
+)
 from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.randomness import mix_seed, numpy_generator
 from tests.strategies import seeds
 
 
@@ -27,40 +39,42 @@ def test_the_size_is_exact_and_every_value_is_a_level_in_0_to_1(seed, name, scal
 
 
 def settings(jpeg_last: bool = False, blurred: bool = True) -> Settings:
-    blur, shrink, noise = Blur("iso", 7), Shrink(0.5, "area"), Noise("gaussian", 3.0, False)
-    first = Stage(blur, shrink, noise, 80)
-    second = Stage(blur if blurred else None, Shrink(1.0, "bilinear"), Noise("poisson", 0.5, True), 70)
-    return Settings(first, second, "bicubic", Blur("sinc", 7, cutoff=2.0), jpeg_last)
+    """Every step's parameters differ from those of its like."""
+    first = Stage(Blur("iso", 7), Shrink(0.5, "area"), Noise("gaussian", 3.0, False), 80)
+    second = Stage(Blur("iso", 9) if blurred else None, Shrink(1.0, "bilinear"), Noise("poisson", 0.5, True), 70)
+    return Settings(first, second, "bicubic", Blur("sinc", 11, cutoff=2.0), jpeg_last)
 
 
 @pytest.mark.parametrize(
     ("drawn", "order"),
     [
-        (settings(), "blur resize gaussian jpeg80 | blur resize poisson | jpeg70 resize blur"),
-        (settings(jpeg_last=True), "blur resize gaussian jpeg80 | blur resize poisson | resize blur jpeg70"),
-        (settings(blurred=False), "blur resize gaussian jpeg80 | resize poisson | jpeg70 resize blur"),
+        (settings(), "blur7 area gaussian3 jpeg80 | blur9 bilinear poisson0.5 | jpeg70 bicubic blur11"),
+        (settings(jpeg_last=True), "blur7 area gaussian3 jpeg80 | blur9 bilinear poisson0.5 | bicubic blur11 jpeg70"),
+        (settings(blurred=False), "blur7 area gaussian3 jpeg80 | bilinear poisson0.5 | jpeg70 bicubic blur11"),
     ],
 )
 def test_the_order_of_the_steps_is_the_papers(drawn: Settings, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 
-    def noted(name, step):
-        def run(picture, *rest):
-            done.append(f"jpeg{rest[0]}" if name == "jpeg" else name)
-            return step(picture, *rest)
+    def note(step, told) -> None:
+        original = getattr(second_order, step)
 
-        return run
+        def noted(picture, *arguments):
+            done.append(told(*arguments))
+            return original(picture, *arguments)
 
-    for name, attribute in (
-        ("blur", "blur"), ("resize", "resize"), ("jpeg", "jpeg"),
-        ("gaussian", "add_gaussian_noise"), ("poisson", "add_poisson_noise"),
-    ):  # fmt: skip
-        monkeypatch.setattr(second_order, attribute, noted(name, getattr(second_order, attribute)))
+        monkeypatch.setattr(second_order, step, noted)
+
+    note("blur", lambda kernel: f"blur{len(kernel)}")
+    note("resize", lambda size, mode: mode)
+    note("jpeg", lambda quality: f"jpeg{quality}")
+    note("add_gaussian_noise", lambda level, grey, generator: f"gaussian{level:g}")
+    note("add_poisson_noise", lambda level, grey, generator: f"poisson{level:g}")
     degrade(torch.rand(3, 32, 32), drawn, 4, np.random.default_rng(0))
     assert done == order.replace("| ", "").split()
 
 
-def test_the_second_resize_is_of_the_lrs_side() -> None:
+def test_the_second_resize_is_of_the_lrs_side(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     original = second_order.resize
 
@@ -68,11 +82,8 @@ def test_the_second_resize_is_of_the_lrs_side() -> None:
         sizes.append(size)
         return original(picture, size, mode)
 
-    second_order.resize = noted
-    try:
-        degrade(torch.rand(3, 40, 80), settings(), 4, np.random.default_rng(0))
-    finally:
-        second_order.resize = original
+    monkeypatch.setattr(second_order, "resize", noted)
+    degrade(torch.rand(3, 40, 80), settings(), 4, np.random.default_rng(0))
     assert sizes == [(20, 40), (10, 20), (10, 20)]
 
 
@@ -99,6 +110,15 @@ def test_the_transform_draws_from_the_samples_own_seed() -> None:
     assert not torch.equal(one, other)
     with pytest.raises(ConfigError, match="DrawSampler"):
         transform({"hr": hr})
+
+
+def test_the_transform_has_a_stream_of_its_own_and_hands_on_scale_and_overrides() -> None:
+    """1 and 2 are the streams of RandomCrop and RandomFlipRotate: draws of one must not tell those of another."""
+    hr = torch.rand(3, 32, 32)
+    changed = {"final_sinc": 0.0}
+    lr = RealESRGANDegradation(scale=2, preset="SeeSR", overrides=changed)({"hr": hr, "seed": 5})["lr"]
+    generator = numpy_generator(mix_seed(5, 3))
+    assert torch.equal(lr, degrade(hr, draw_settings(preset("SeeSR", changed), generator), 2, generator))
 
 
 def test_any_number_of_workers_makes_the_same_pictures() -> None:

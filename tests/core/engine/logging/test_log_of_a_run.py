@@ -162,11 +162,12 @@ def test_a_save_dir_elsewhere_is_refused(train: Train, tmp_path: Path) -> None:
         train(tmp_path / "run", options={"visualizer.vis_backends": backends})
 
 
+@pytest.mark.parametrize("wrapper", ["OptimWrapper", "PrecisionOptimWrapper"])
 def test_the_console_has_progress_and_results_and_nothing_else(
-    train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str], wrapper: str
 ) -> None:
     """With gradients that accumulate, on a start and on a resume: each has made mmengine warn of its own doing."""
-    options = {"optim_wrapper.type": "PrecisionOptimWrapper", "optim_wrapper.accumulative_counts": 3}
+    options = {"optim_wrapper.type": wrapper, "optim_wrapper.accumulative_counts": 3}
     with warnings.catch_warnings(record=True) as warned:
         folder = train(tmp_path / "run", stop=5, options=options)
         train(folder, resume=NEWEST, options=options)

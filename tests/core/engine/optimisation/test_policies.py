@@ -74,6 +74,14 @@ def test_a_skipped_step_leaves_weights_and_states_and_the_iteration_counts(confi
     assert all(value is not None for value in scalars(folder, "loss"))
 
 
+def test_a_bad_picture_costs_its_accumulated_step_and_no_other(config: Path, tmp_path: Path) -> None:
+    bad = {"type": "tests.core.engine.optimisation.toys.NaNOnRank", "at": 3, "rank": 0}
+    options = OURS | SKIP | {"optim_wrapper.accumulative_counts": 2, "custom_hooks": [bad]}
+    folder = run_training(config, tmp_path / "run", options=options)
+    assert info(folder, 6, "skipped_steps") == 1
+    assert read_checkpoint(folder / "iter_6.pth")["optimizer"]["state"][0]["step"] == 2
+
+
 def test_skipping_is_bounded_in_a_row(config: Path, tmp_path: Path, harm: Harm) -> None:
     harm(3, 4, 5)
     with pytest.raises(DivergenceError, match="so were the 2 before it"):
