@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ def run_command(command: Callable[[], object]) -> None:
     """
     try:
         command()
+        sys.stdout.flush()
     except StoppedBySignal as stop:
         if not stop.told:
             print(stop, file=sys.stderr)
@@ -30,6 +32,8 @@ def run_command(command: Callable[[], object]) -> None:
         if not error.told:
             print(f"error: {_first_hand(error)}", file=sys.stderr)
         sys.exit(RANK_LOST if isinstance(error, RankError) else USER_ERROR)
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.filename is None:
             raise

@@ -35,11 +35,12 @@ class LinearDiT(nn.Module):
     lr_stem:            None for a plain text-to-image Sana, which sees no LR picture
     cross_head_width:   of the cross-attention to guidance, head_width by default; guidance_width None: no cross-attention
     cross_qk_norm:      its queries and keys are normalised (Sana-1.5); that of the attention is the attention's own option
+    patch_size:         side of the square of latent pixels that is one token
     position_scale:     None for no positional embedding (Sana at 512 and 1024 pixels); else the interpolation scale, with
                         position_base tokens per side as the unit
     zero_init:          the last layer and all gates start at 0, so that F starts at 0 (our choice, for small models)
     activation_checkpointing: in training a block keeps its input alone and is computed again on the way back
-    latent_channels, latent_factor, upscale and guidance_width are supplied by the model.
+    latent_channels, latent_factor, upscale and guidance_width: of the model, which supplies them.
     """
 
     def __init__(

@@ -32,6 +32,7 @@ class HRFolder(PictureDataset):
 class PairedFolders(PictureDataset):
     """HR and LR pictures, paired by file name without its format.
 
+    hr_root, lr_root: folders, without those below them.
     hr_suffix, lr_suffix: cut off the end of the names first: "_HR" and "_LR" pair img_HR.png with img_LR.png.
     Raises DataError that lists what has no partner.
     """

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import re
+import traceback
+from typing import Final
 
 from linearsr.core.errors import DataError
 
-KILLED = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)")
+KILLED: Final = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)"
+)
 """What torch says, from its signal handler or from its queue, whichever notices first."""
+
+RECEIVING: Final = "_try_get_data"
+"""torch's function that takes a batch from a worker. A worker that dies while it hands one over breaks the connection, and now
+and then torch passes that on as it is: once in 2,100 deaths under load. What a worker itself raises comes by another way."""
 
 
 def explain_worker_death(error: BaseException) -> DataError | None:
-    """The same in one line, with what to do, if `error` is torch's about a dead data worker; else None."""
+    """The same in one line, with what to do, if `error` is what torch raises over a dead data worker; else None.
+
+    That is a RuntimeError, or a ConnectionError or EOFError while a batch is received: catch all three.
+    """
     found = KILLED.search(str(error)) if isinstance(error, RuntimeError) else None
-    if found is None:
+    if found is None and not _broke_off(error):
         return None
-    pids, signal = found[1], (found[2] or "").strip()
-    how = f" ({signal})" if signal else ""
+    worker = f"data worker {found[1]}" if found else "a data worker"
+    signal = (found[2] or "").strip() if found else ""
     if signal == "Bus error":
         why = "shared memory is full: give the machine or container more of /dev/shm"
     else:
         why = "most often the machine is out of memory, sometimes out of shared memory (/dev/shm)"
     return DataError(
-        f"data worker {pids} was killed{how}; {why}, or set a lower num_workers or batch_size in the dataloader; "
-        "then go on from the last checkpoint with --resume"
+        f"{worker} was killed{f' ({signal})' if signal else ''}; {why}, or set a lower num_workers or batch_size in the "
+        "dataloader; then go on from the last checkpoint with --resume"
     )
+
+
+def _broke_off(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__) if isinstance(error, ConnectionError | EOFError) else ()
+    return any(frame.name == RECEIVING for frame in frames)

@@ -22,6 +22,7 @@ class TrainLoop(BaseLoop):
 
     An interrupted run goes on there without reading what it has seen already, and one that goes back to a checkpoint does
     not meet the same batch again.
+    max_iters: iterations of the whole run, resumes included.
     val_interval: iterations between validations; there is one after the last iteration too. val_begin: the first at which
     there may be one.
     """

@@ -45,6 +45,7 @@ def process_group(launcher: str, cfg: Mapping[str, Any]) -> Iterator[None]:
     notes = _join(own, backend, timeout)
     try:
         yield
+        dist.barrier()  # the slower rank must not find the others, and the store of rank 0, gone while it ends
     except Exception as error:
         found = RankError(_obituary(error)) if _is_lost(error) else error
         first = _is_first(notes)

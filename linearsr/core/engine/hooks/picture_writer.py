@@ -19,7 +19,7 @@ from linearsr.core.registries import HOOKS
 class PictureWriterHook(Hook):
     """Writes `<out>/restored/<dataset>/<name>_<n>step.png` during a test and keeps the first pictures for a sheet.
 
-    sheet_pictures: of each dataset.
+    out: a folder. sheet_pictures: of each dataset.
     """
 
     priority = "LOW"
