@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import pytest
-import torch
 
-from linearsr.core.data import write_image
-from linearsr.core.data.shard_writing import shards_from_folders
-from tests.faults.conftest import EVERY, ITERATIONS, Lab, losses, snapshot, weights_files
+from tests.faults.conftest import EVERY, ITERATIONS, Lab, snapshot, weights_files
 
 pytestmark = pytest.mark.slow
 
@@ -112,50 +109,3 @@ def test_one_rank_of_two_is_told_to_stop(lab_of_two_ranks: Lab, tmp_path: Path, 
     assert stopped.returncode == 1, stopped.stderr
     assert "SIGTERM: stopped at iteration 6" in stopped.stderr or time
     lab.goes_on(tmp_path / "run")
-
-
-def test_a_truncated_shard(lab: Lab, tmp_path: Path, time: int) -> None:
-    """It is found at the start, with or without an index; once it is whole again the run goes on."""
-    shards, run = tmp_path / "shards", tmp_path / "run"
-    shards_from_folders(str(lab.config.parent / "data"), str(shards), per_shard=2)
-    if time % 2:
-        (shards / "index.json").unlink()
-    options = ("train_dataloader.dataset.type=TarShards", f"train_dataloader.dataset.root={shards}")
-    killed = lab.train(run, *options, harm="KillAt, at=7")
-    assert killed.returncode == -9, killed.stderr
-    damaged = sorted(shards.glob("*.tar"))[time % 2]
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[: len(whole) * (1 + time) // 7])
-    refused = lab.train(run, *options, resume=True)
-    assert refused.returncode == 2, refused.stderr
-    assert damaged.name in refused.stderr
-    assert "Traceback" not in refused.stderr
-    damaged.write_bytes(whole)
-    lab.goes_on(run, *options)
-
-
-def test_a_truncated_jpeg_among_good_ones(lab: Lab, tmp_path: Path, time: int) -> None:
-    """The run goes on without it, names it once, and a kill and a resume lose neither the count nor a bit."""
-    photos = tmp_path / "photos"
-    for index in range(6):
-        picture = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(index))
-        write_image(photos / f"p{index}.jpg", picture)
-    cut = photos / f"p{time % 6}.jpg"
-    data = cut.read_bytes()
-    cut.write_bytes(data[: len(data) * (4 + time % 5) // 10])
-    options = (f"train_dataloader.dataset.root={photos}", f"train_dataloader.num_workers={2 * (time % 2)}")
-    straight = lab.train(tmp_path / "straight", *options)
-    assert straight.returncode == 0, straight.stderr
-    assert straight.stderr.count("a training picture is lost") == 1
-    assert cut.name in straight.stderr
-    assert lab.train(tmp_path / "run", *options, harm="KillAt, at=11").returncode == -9
-    resumed = lab.train(tmp_path / "run", *options, resume=True)
-    assert resumed.returncode == 0, resumed.stderr
-    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
-    counts = [lost_draws(tmp_path / name / f"iter_{ITERATIONS}.pth") for name in ("run", "straight")]
-    assert counts[0] == counts[1]
-    assert counts[0]["files"]
-
-
-def lost_draws(checkpoint: Path) -> dict:
-    return torch.load(checkpoint, weights_only=True)["message_hub"]["runtime_info"]["lost_samples"]

@@ -40,7 +40,7 @@ class LinearDiT(nn.Module):
                         position_base tokens per side as the unit
     zero_init:          the last layer and all gates start at 0, so that F starts at 0 (our choice, for small models)
     activation_checkpointing: in training a block keeps its input alone and is computed again on the way back
-    latent_channels, latent_factor, upscale and guidance_width: of the model, which supplies them.
+    latent_channels, latent_factor, upscale and guidance_width: supplied by the model, from its own parts.
     """
 
     def __init__(

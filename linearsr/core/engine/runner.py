@@ -102,7 +102,7 @@ class LinearSRRunner(Runner):
         """As mmengine's. A data worker's death is a DataError. Signals are their owners' again and logs closed afterwards."""
         try:
             return super().train()
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError, EOFError) as error:  # what torch says of a worker that is gone
             death = explain_worker_death(error)
             if death is None:
                 raise

@@ -149,7 +149,7 @@ def _entered(tree: Tree, path: KeyPath, rows: Rows, registry: Registry | None = 
         node, registry = tree.components[path]
         return Place(tree, path, rows, registry, component_of(path, node, registry))
     last = path[-1]
-    if path in tree.tables or not isinstance(last, str) or last not in BY_KEY:
+    if not isinstance(last, str) or last not in BY_KEY:
         return Place(tree, path, rows, registry)
     if tree.at(path) in (ABSENT, None):
         registry, default = BY_KEY[last], DEFAULT_TYPES.get(last)

@@ -93,6 +93,11 @@ def test_a_key_with_an_underscore_is_found_in_prose_and_a_part_of_a_name_is_not(
     assert describe("Uses a.batch_size.", "batch_size") is None
 
 
+def test_an_entry_without_a_text_leaves_the_word_to_what_comes_later() -> None:
+    assert describe("rank:\n\nMore on `rank`.", "rank") == "More on `rank`."
+    assert describe("rank:\n\nrank: of the bottleneck", "rank") == "of the bottleneck"
+
+
 def test_no_docstring_describes_nothing() -> None:
     assert describe(None, "x") is None
     assert describe("", "x") is None

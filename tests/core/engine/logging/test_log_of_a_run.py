@@ -139,7 +139,7 @@ def test_a_log_that_cannot_be_written_costs_a_warning_and_not_the_run(
     monkeypatch.setattr("linearsr.core.engine.logging.json_lines_backend.append_line", full)
     folder = train(tmp_path / "run")
     assert (folder / "iter_6.pth").is_file()
-    assert capsys.readouterr().out.count("No space left on device") == 1  # of eight lines that were lost
+    assert capsys.readouterr().err.count("No space left on device") == 1  # of eight lines that were lost
 
 
 def test_each_learning_rate_is_logged_once(train: Train, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_service_that_is_lost_in_mid_run_costs_a_warning_and_not_the_run(
     folder = train(tmp_path / "run", "JSONLinesBackend", "WandbBackend")
     assert (folder / "iter_6.pth").is_file()
     assert len((folder / "log.jsonl").read_text().splitlines()) == 8
-    assert capsys.readouterr().out.count("WandbBackend does not log at present (ConnectionResetError") == 1
+    assert capsys.readouterr().err.count("WandbBackend does not log at present (ConnectionResetError") == 1
 
 
 LOSES_WANDB = """
