@@ -190,7 +190,7 @@ def test_offline_rows_of_a_resumed_run_lie_at_their_iterations(train: Train, tmp
     folder = train(tmp_path / "run", "WandbBackend", stop=4)
     train(folder, "WandbBackend", resume=NEWEST)
     folders = sorted(path.name for path in folder.glob("wandb/offline-run-*"))
-    assert len({name.split("-")[3] for name in folders}) == 1 < len(folders)  # one id, two starts (a second in one second: "-1")
+    assert len({name.split("-")[3] for name in folders}) == 1 < len(folders)  # one id; a start in the same second ends in "-1"
     assert [int(row["iteration"]) for row in wandb_rows(folder) if "train/loss" in row] == [1, 2, 3, 4, 4, 5, 6]
 
 
