@@ -47,7 +47,7 @@ def machine_record() -> dict[str, Any]:
     import torch
 
     return {
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(sys.executable).name, _from_here(sys.argv[0]), *sys.argv[1:]]),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit(),
         "python": platform.python_version(),
@@ -55,6 +55,12 @@ def machine_record() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads",
         "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _from_here(program: str) -> str:
+    """A path below the current folder is shown from there: where that folder lies is nobody's concern."""
+    path, here = Path(program), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else program
 
 
 def append_record(path: Path, cfg: Config) -> None:

@@ -1,6 +1,7 @@
 """Runs that are harmed, and what must be true after the next start. `--fault-times 5` repeats every fault."""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from linearsr.core.atomic import write_text
 from linearsr.core.data import write_image
+from linearsr.core.record import machine_record
 from tests.core.engine.conftest import CONFIG, ROOT
 
 ITERATIONS, EVERY = 20, 4
@@ -143,8 +146,23 @@ def equal(one, two) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-times", type=int, default=1, help="how often every fault is tried")
+    parser.addoption("--fault-report", help="a JSON file for how often each was tried and survived")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "time" in metafunc.fixturenames:
         metafunc.parametrize("time", range(metafunc.config.getoption("--fault-times")))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    path = config.getoption("--fault-report")
+    if not path:
+        return
+    counts: dict[str, dict[str, int]] = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            name = report.nodeid.rsplit("::", 1)[-1].partition("[")[0].removeprefix("test_").replace("_", " ")
+            row = counts.setdefault(name, {"tried": 0, "survived": 0})
+            row["tried"] += 1
+            row["survived"] += outcome == "passed"
+    write_text(path, json.dumps({"faults": counts, "record": machine_record()}, indent=2) + "\n")

@@ -14,7 +14,9 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
 from linearsr.core import atomic
+from linearsr.core.engine import runner as engine_runner
 from linearsr.core.engine.checkpoints import files
+from linearsr.core.engine.hooks import checkpoint as checkpoint_hook
 
 
 class LossLog(Hook):
@@ -74,10 +76,10 @@ class KillInWrite(Hook):
             atomic.os.fsync = die
         elif self.moment == "unnamed":
             atomic.os.replace = die
+        elif self.moment == "unnoted":
+            engine_runner.note_newest = die
         else:
-            import linearsr.core.engine.hooks.checkpoint as hook
-
-            setattr(hook, {"unnoted": "note_newest", "unretired": "retire"}[self.moment], die)
+            checkpoint_hook.retire = die
 
 
 class FullDisk(Hook):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from linearsr.core.errors import DataError
@@ -16,6 +20,20 @@ KILLED: Final = re.compile(
 RECEIVING: Final = "_try_get_data"
 """torch's function that takes a batch from a worker. A worker that dies while it hands one over breaks the connection, and now
 and then torch passes that on as it is: 4 of 4,300 deaths under load. What a worker itself raises comes by another way."""
+
+
+@contextmanager
+def worker_deaths_explained() -> Iterator[None]:
+    """`with worker_deaths_explained(): …` turns torch's errors about a dead data worker into a DataError."""
+    try:
+        yield
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        death = explain_worker_death(error)
+        if death is None:
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise once more, in the middle of the message
+        raise death from error
 
 
 def explain_worker_death(error: BaseException) -> DataError | None:

@@ -21,10 +21,17 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.data.file_checks import check_files
-from linearsr.core.data.worker_death import explain_worker_death
-from linearsr.core.engine.checkpoints import collect, group_settings, restore, write_checkpoint
+from linearsr.core.data.worker_death import worker_deaths_explained
+from linearsr.core.engine.checkpoints import collect, group_settings, note_newest, restore, write_checkpoint
 from linearsr.core.engine.distributed import claim_folder, gather_in_memory, load_whole_states, wrap
-from linearsr.core.engine.hooks import GracefulStopHook, lost_limit
+from linearsr.core.engine.hooks import (
+    CheckpointHook,
+    DivergenceHook,
+    GracefulStopHook,
+    LostSamplesHook,
+    ProgressHook,
+    lost_limit,
+)
 from linearsr.core.engine.schedules import resolve_fractions
 from linearsr.core.engine.train_loop import TrainLoop
 from linearsr.core.engine.workers import worker_settings
@@ -39,6 +46,13 @@ ENGINE_HOOKS = {
     "lost_samples": {"type": "LostSamplesHook"},
 }
 """In every run, whatever its custom_hooks are: what saves it, keeps NaN out of it and lets it be stopped."""
+
+ENGINE_KINDS: dict[str, type] = {
+    "checkpoint": CheckpointHook,
+    "divergence": DivergenceHook,
+    "graceful_stop": GracefulStopHook,
+    "lost_samples": LostSamplesHook,
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
     phases: "train", "val", "test"; one without a dataloader in the config is passed over.
     The model's initial weights are drawn from `randomness.seed`.
     """
-    set_random_seed(**cfg.get("randomness", {"seed": None}))
+    set_random_seed(**(cfg.get("randomness") or {"seed": 0}))  # without a seed mmengine would ask the other ranks
     datasets: dict[str, Any] = {}
     metrics: dict[str, list[Any]] = {}
     for phase in phases:
@@ -101,17 +115,18 @@ class LinearSRRunner(Runner):
     def train(self) -> nn.Module:
         """As mmengine's. A data worker's death is a DataError. Signals are their owners' again and logs closed afterwards."""
         try:
-            return super().train()
-        except (RuntimeError, ConnectionError, EOFError) as error:  # what torch says of a worker that is gone
-            death = explain_worker_death(error)
-            if death is None:
-                raise
-            raise death from error
+            with worker_deaths_explained():
+                return super().train()
         finally:
             for hook in self.hooks:
-                if isinstance(hook, GracefulStopHook):
-                    hook.give_signals_back()
+                if isinstance(hook, GracefulStopHook | ProgressHook):
+                    hook.tidy_up()
             self.visualizer.close()
+
+    def test(self) -> dict:
+        """As mmengine's. A data worker's death is a DataError."""
+        with worker_deaths_explained():
+            return super().test()
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """The last moment before schedules touch the optimiser: what `restore` begins from is noted here."""
@@ -125,8 +140,9 @@ class LinearSRRunner(Runner):
             restore(self, Path(self._load_from))
 
     def save(self, name: str, iteration: int, *, optimizer: bool) -> Path:
-        """Writes `<work_dir>/<name>` as it is after `iteration`; every rank must call it.
+        """Writes `<work_dir>/<name>` as it is after `iteration`; every rank must call it; none goes on before it is there.
 
+        optimizer: with all that a resumed run needs; it is noted as the newest then.
         Raises CheckpointError on every rank if it cannot be written.
         """
         path = Path(self.work_dir) / name
@@ -134,6 +150,8 @@ class LinearSRRunner(Runner):
         if is_main_process():
             try:
                 write_checkpoint(path, content)
+                if optimizer:
+                    note_newest(path)
             except CheckpointError as error:
                 failure = [str(error)]
         broadcast_object_list(failure)
@@ -216,8 +234,12 @@ def _made(runner: Runner) -> Runner:
         getattr(runner, loop)  # the property builds it
     if runner._train_loop is not None and not isinstance(runner.train_loop, TrainLoop):
         raise ConfigError(f"train_cfg.type is {type(runner.train_loop).__name__}; wanted TrainLoop or a class derived from it")
+    for label, kind in ENGINE_KINDS.items():
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            raise ConfigError(f"default_hooks.{label} is no {kind.__name__}; wanted that class or one derived from it")
     if runner.optim_wrapper is not None:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook)).check(runner)
     return runner
 
 

@@ -76,8 +76,6 @@ class TrainLoop(BaseLoop):
             outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
         except Diverged as event:
             judge = divergence_hook(runner)
-            if judge is None:
-                raise
             if not judge.handle(runner, event, batch):
                 return False
         runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
@@ -113,16 +111,16 @@ class TrainLoop(BaseLoop):
         return int(self.dataloader.batch_size) * self.runner.world_size
 
     def _from_position(self) -> Iterator[Any]:
-        sampler = self.dataloader.sampler
+        sampler, seen = self.dataloader.sampler, self.position // self._samples_of_a_batch
         if hasattr(sampler, "start_at"):
             sampler.start_at(self.position)
         elif self.position:
             self.runner.logger.warning(
-                f"{type(sampler).__name__} cannot start in the middle: {self.iter} batches are read and thrown away; "
+                f"{type(sampler).__name__} cannot start in the middle: {seen} batches are read and thrown away; "
                 "DrawSampler starts where the run left off"
             )
         batches = self._endless()
-        for _ in range(0 if hasattr(sampler, "start_at") else self.iter):
+        for _ in range(0 if hasattr(sampler, "start_at") else seen):
             next(batches)
         return batches
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
-from linearsr.core.engine.checkpoints import check_resumable, check_same_method, newest_checkpoint
+from linearsr.core.engine.checkpoints import check_resumable, check_same_method, newest_checkpoint, refuse_to_overwrite
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.errors import ConfigError
@@ -46,6 +46,8 @@ def run_training(
 def _train(cfg: Config, folder: Path, resume: str | Path | None) -> None:
     with together():
         checkpoint = newest_checkpoint(folder) if resume == NEWEST else _found(Path(resume), folder) if resume else None
+        if checkpoint is None:
+            refuse_to_overwrite(folder)
         parts = build_parts(cfg, "train", "val")
         if cfg.get("load_from") is not None:
             load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)

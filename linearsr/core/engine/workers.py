@@ -36,8 +36,9 @@ def start_worker(worker_id: int, num_workers: int, seed: int, then: Callable[[in
     worker_init_fn(worker_id, num_workers=num_workers, rank=get_rank(), seed=seed)
     for number in (signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with_the_main_process, daemon=True).start()
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS, where workers end at any SIGTERM
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_main_process, daemon=True).start()
     if then is not None:
         then(worker_id)
 

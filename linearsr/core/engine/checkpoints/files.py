@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from linearsr.core.atomic import PARTIAL, atomic_write, write_text
-from linearsr.core.errors import CheckpointError, WeightsError
+from linearsr.core.errors import CheckpointError, ConfigError, WeightsError
 from linearsr.core.weights import read_pickled
 
 NOTE = "last_checkpoint"
@@ -44,6 +44,15 @@ def newest_checkpoint(folder: Path) -> Path:
     return files[max(files)]
 
 
+def refuse_to_overwrite(folder: Path) -> None:
+    """Raises ConfigError where a run's checkpoints lie: a new run would replace them, and a later --resume mix the two."""
+    if (folder / NOTE).is_file() or numbered(folder):
+        raise ConfigError(
+            f"{folder} holds a run already ({newest_checkpoint(folder).name}); add --resume to go on with it, or begin a new "
+            "one in another --work-dir"
+        )
+
+
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces `path` by the whole new file, or leaves it as it was.
 
@@ -53,11 +62,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         with atomic_write(path) as file:
             torch.save(dict(content), file)
     except (OSError, RuntimeError) as cause:  # torch's writer wraps what the file system says
-        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause).splitlines()[0]
-        raise CheckpointError(
-            f"{path} could not be written: {_first_cause(cause) or reason}; the checkpoints before it are whole. "
-            "Mend the disk and start again with --resume"
-        ) from cause
+        raise _unwritten(path, cause) from cause
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -71,7 +76,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def note_newest(path: Path) -> None:
-    write_text(path.parent / NOTE, path.name)
+    """Raises CheckpointError as `write_checkpoint` does."""
+    try:
+        write_text(path.parent / NOTE, path.name)
+    except OSError as cause:
+        raise _unwritten(path.parent / NOTE, cause) from cause
 
 
 def retire(folder: Path, newest: int, keep: int) -> None:
@@ -89,6 +98,14 @@ def sweep(folder: Path) -> None:
     for path in folder.rglob(PARTIAL):
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+def _unwritten(path: Path, cause: Exception) -> CheckpointError:
+    reason = _first_cause(cause) or (str(cause).splitlines() or [""])[0]
+    return CheckpointError(
+        f"{path} could not be written: {reason}; the checkpoints before it are whole. Mend the disk and start again with "
+        "--resume"
+    )
 
 
 def _first_cause(error: BaseException) -> str | None:

@@ -7,8 +7,8 @@ from linearsr.core.engine.distributed.launch import LAUNCHERS
 from linearsr.core.engine.distributed.metrics import gather_in_memory
 from linearsr.core.engine.distributed.replicated import ReplicatedModel
 from linearsr.core.engine.distributed.sharded import ShardedModel
-from linearsr.core.engine.distributed.states import full_model_state, full_optimizer_state, load_whole_states
-from linearsr.core.engine.distributed.tensors import is_in_pieces, whole, whole_values
+from linearsr.core.engine.distributed.states import load_whole_states
+from linearsr.core.engine.distributed.tensors import whole
 from linearsr.core.engine.distributed.wrapping import wrap
 
 __all__ = [
@@ -16,15 +16,11 @@ __all__ = [
     "ReplicatedModel",
     "ShardedModel",
     "claim_folder",
-    "full_model_state",
-    "full_optimizer_state",
     "gather_in_memory",
     "is_first_process",
-    "is_in_pieces",
     "load_whole_states",
     "process_group",
     "together",
     "whole",
-    "whole_values",
     "wrap",
 ]

@@ -12,19 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from linearsr.core.engine.distributed.tensors import in_pieces_like, whole_values
-
-
-def full_model_state(model: nn.Module) -> dict[str, Tensor]:
-    """As `model.state_dict()` of one process. Every rank must call it, and gets it."""
-    state: dict[str, Tensor] = whole_values(dict(model.state_dict()))
-    return state
-
-
-def full_optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
-    """As `optimizer.state_dict()` of one process. Every rank must call it, and gets it."""
-    state: dict[str, Any] = whole_values(optimizer.state_dict())
-    return state
+from linearsr.core.engine.distributed.tensors import in_pieces_like
 
 
 def load_whole_tensors(model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from linearsr.core.engine.checkpoints import checkpoint_name, note_newest, retire, sweep
+from linearsr.core.engine.checkpoints import checkpoint_name, retire, sweep
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import HOOKS
 
@@ -55,13 +56,20 @@ class CheckpointHook(Hook):
             )
         self.best = {name: _checked(name, rule) for name, rule in zip(names, rules, strict=True)}
 
-    def before_train(self, runner: Any) -> None:
+    def check(self, runner: Any) -> None:
+        """Of a run that is built and has not begun. Raises ConfigError for settings that do not go together."""
+        if self.best and runner.val_loop is None:
+            raise ConfigError(
+                f"save_best names {', '.join(self.best)}, but nothing is validated: set val_dataloader, or no save_best"
+            )
         every = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
         if self.interval % every:
             raise ConfigError(
                 f"default_hooks.checkpoint.interval is {self.interval}, no multiple of "
                 f"optim_wrapper.accumulative_counts = {every}: gradients gathered so far would be lost"
             )
+
+    def before_train(self, runner: Any) -> None:
         if is_main_process():
             sweep(Path(runner.work_dir))
 
@@ -82,6 +90,8 @@ class CheckpointHook(Hook):
                     f"save_best names {name!r}, which validation does not measure: {', '.join(found) or 'nothing'}"
                 )
             score, key = found[name], f"best_{name}"
+            if math.isnan(score):
+                continue  # nothing would ever be better
             best = runner.message_hub.runtime_info.get(key)
             if best is None or (score > best if rule == "greater" else score < best):
                 runner.message_hub.update_info(key, score)
@@ -91,7 +101,6 @@ class CheckpointHook(Hook):
         """Every rank must call it, between two iterations' steps."""
         path = runner.save(checkpoint_name(iteration), iteration, optimizer=True)
         if is_main_process():
-            note_newest(path)
             retire(path.parent, iteration, self.max_keep_ckpts)
 
 

@@ -178,9 +178,8 @@ def publish_total(runner: Any, name: str, number: int) -> None:
     runner.message_hub.update_scalar(f"train/{name}", number)
 
 
-def divergence_hook(runner: Any) -> DivergenceHook | None:
-    """The run's own; a config may have taken it out, and then every divergence ends the run unexplained."""
-    return next((hook for hook in runner.hooks if isinstance(hook, DivergenceHook)), None)
+def divergence_hook(runner: Any) -> DivergenceHook:
+    return next(hook for hook in runner.hooks if isinstance(hook, DivergenceHook))
 
 
 def _on_any_rank(bad: bool) -> bool:

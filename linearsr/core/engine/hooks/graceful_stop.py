@@ -66,8 +66,8 @@ class GracefulStopHook(Hook):
             _checkpoints(runner).save(runner, runner.iter)
             self._leave(runner, runner.iter, self.told)
 
-    def give_signals_back(self) -> None:
-        """To whoever had them before the training."""
+    def tidy_up(self) -> None:
+        """Signals are whose they were before the training; also when it ends by an error."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}

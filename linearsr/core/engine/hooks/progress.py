@@ -86,6 +86,11 @@ class ProgressHook(Hook):
     def after_train(self, runner: Any) -> None:
         self.meter.stop()
 
+    def tidy_up(self) -> None:
+        """The terminal gets its cursor back; also when the run ends by an error."""
+        if hasattr(self, "meter"):
+            self.meter.stop()
+
     def before_test(self, runner: Any) -> None:
         passes = len(getattr(runner.test_loop, "num_steps", (1,)))
         self.meter = Meter("testing", passes * len(runner.test_dataloader), 0, self.console, self.line_seconds)

@@ -1,12 +1,15 @@
 """When checkpoints are written and which are kept, in real runs of six iterations."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from linearsr.core.engine import run_testing, run_training
+from linearsr.core.engine.checkpoints import files
 from linearsr.core.engine.hooks import CheckpointHook
-from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.errors import CheckpointError, ConfigError, WeightsError
 
 
 def names(folder: Path) -> set[str]:
@@ -89,3 +92,51 @@ def test_a_metric_that_is_not_measured_is_named_with_those_that_are(config: Path
 def test_an_interval_that_would_lose_gathered_gradients_is_refused(config: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"interval is 3, no multiple of optim_wrapper\.accumulative_counts = 2"):
         run_training(config, tmp_path / "run", options={"optim_wrapper.accumulative_counts": 2})
+
+
+def test_a_score_that_is_no_number_is_no_best() -> None:
+    runner, hook = Validated(), CheckpointHook(save_best="psnr_y")
+    for runner.iter, psnr in enumerate([float("nan"), 20.0, float("nan"), 21.0]):
+        hook.after_val_epoch(runner, {"psnr_y": psnr})
+    assert [iteration for _, iteration, _ in runner.saved] == [1, 3]
+
+
+def test_a_best_of_nothing_is_refused_before_the_run(config: Path, tmp_path: Path) -> None:
+    options = {"default_hooks.checkpoint.save_best": "psnr_y", "val_dataloader": None, "val_evaluator": None, "val_cfg": None}
+    with pytest.raises(ConfigError, match="save_best names psnr_y, but nothing is validated"):
+        run_training(config, tmp_path / "run", options=options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_new_run_does_not_replace_another(config: Path, tmp_path: Path) -> None:
+    folder = run_training(config, tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(ConfigError, match=r"holds a run already \(iter_6\.pth\); add --resume"):
+        run_training(config, folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.filterwarnings("ignore::linearsr.core.config.OverrideNote")  # keys of CheckpointHook are dropped
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("checkpoint", "CheckpointHook"),
+        ("divergence", "DivergenceHook"),
+        ("graceful_stop", "GracefulStopHook"),
+        ("lost_samples", "LostSamplesHook"),
+    ],
+)
+def test_what_saves_and_guards_a_run_cannot_be_taken_out(config: Path, tmp_path: Path, label: str, kind: str) -> None:
+    for options in ({f"default_hooks.{label}": None}, {f"default_hooks.{label}.type": "ThroughputHook"}):
+        with pytest.raises(ConfigError, match=rf"default_hooks\.{label} is (None; every run has one|no {kind})"):
+            run_training(config, tmp_path / "run", options=options)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_note_that_cannot_be_written_is_a_checkpoint_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "write_text", full)
+    with pytest.raises(CheckpointError, match="last_checkpoint could not be written: No space left"):
+        files.note_newest(tmp_path / "iter_3.pth")

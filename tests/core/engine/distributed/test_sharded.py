@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from linearsr.core.engine.distributed import full_model_state, full_optimizer_state, load_whole_states
+from linearsr.core.engine.checkpoints.contents import plain
+from linearsr.core.engine.distributed import load_whole_states
 from linearsr.core.engine.distributed.sharded import ShardedModel
 from linearsr.core.errors import ConfigError
 from linearsr.core.models import LinearSR, build_model
@@ -61,13 +62,13 @@ def on_one_rank_of_two() -> dict[str, Any]:
     found["plain"] = [name for name, p in model.named_parameters() if not isinstance(p, DTensor)]
     found["units"] = sum(isinstance(part, FSDPModule) for part in model.modules())
     found["losses"] = sharded_run(model, wrapper, range(5))
-    found["model"], found["optimizer"] = full_model_state(model.module), full_optimizer_state(wrapper.optimizer)
+    found["model"], found["optimizer"] = plain(model.module.state_dict()), plain(wrapper.optimizer.state_dict())
     found["restored"] = model.eval().test_step({key: pictures(9)[key] for key in ("lr", "seeds")} | labels())[0]["sr"]
 
     twin = copy.deepcopy(model.module)
-    found["twin"] = full_model_state(twin)
+    found["twin"] = plain(twin.state_dict())
     later = sharded_run(model.train(), wrapper, range(5, 7))
-    found["twin afterwards"] = full_model_state(twin)
+    found["twin afterwards"] = plain(twin.state_dict())
 
     model.module.load_state_dict(found["model"])
     wrapper.optimizer.load_state_dict(copy.deepcopy(found["optimizer"]))  # torch keeps what it is given

@@ -80,3 +80,9 @@ def _leveldb_records(data: bytes) -> Iterator[bytes]:
         record = piece if kind in (1, 2) else record + piece  # full, first | middle, last
         if kind in (1, 4):
             yield record
+
+
+def without_checkpoints(folder: Path) -> None:
+    """As after a run that was killed before its first one: only there may a new run begin in the same folder."""
+    for path in [*folder.glob("*.pth"), folder / "last_checkpoint"]:
+        path.unlink()

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from linearsr.core.engine import NEWEST, TensorboardBackend, read_log, run_testing
 from linearsr.core.errors import MissingExtraError
-from tests.core.engine.logging.conftest import Train, wandb_rows
+from tests.core.engine.logging.conftest import Train, wandb_rows, without_checkpoints
 
 
 def events(folder: Path) -> EventAccumulator:
@@ -61,6 +61,7 @@ def test_tensorboard_shows_the_steps_of_an_interrupted_run_once(train: Train, tm
 
 def test_tensorboard_shows_nothing_of_an_earlier_run_in_the_folder(train: Train, tmp_path: Path) -> None:
     folder = train(tmp_path / "run", "TensorboardBackend")
+    without_checkpoints(folder)
     train(folder, "TensorboardBackend", options={"train_cfg.max_iters": 2})
     assert [step for step, _ in points(folder, "train/loss")] == [1, 2]
 

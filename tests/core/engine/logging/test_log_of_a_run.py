@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from linearsr.core.engine import NEWEST, LoggerHook, ThroughputHook, read_log, run_testing
 from linearsr.core.errors import ConfigError
 from linearsr.core.models import LinearSR
-from tests.core.engine.logging.conftest import Train
+from tests.core.engine.logging.conftest import Train, without_checkpoints
 
 TRAINING = {"loss", "lr", "time", "data_time", "memory_mb"}
 
@@ -76,6 +76,7 @@ def test_a_validation_that_is_not_repeated_on_resume_keeps_its_line(train: Train
 def test_a_new_run_in_the_folder_sets_the_old_log_aside(train: Train, tmp_path: Path) -> None:
     folder = train(tmp_path / "run")
     old = (folder / "log.jsonl").read_bytes()
+    without_checkpoints(folder)
     train(folder, options={"train_cfg.max_iters": 2})
     assert (folder / "log.1.jsonl").read_bytes() == old
     assert steps(folder, "train") == [1, 2]

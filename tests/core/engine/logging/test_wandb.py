@@ -15,7 +15,7 @@ import wandb
 from linearsr.core.engine import NEWEST, WandbBackend
 from linearsr.core.engine.logging.wandb_identity import wandb_run_id
 from linearsr.core.errors import ConfigError
-from tests.core.engine.logging.conftest import Train, wandb_rows
+from tests.core.engine.logging.conftest import Train, wandb_rows, without_checkpoints
 
 
 class Service:
@@ -77,6 +77,7 @@ def test_a_resumed_run_is_the_same_run_of_wandb_and_a_new_one_is_another(
 ) -> None:
     folder = train(tmp_path / "run", "WandbBackend", stop=5)
     train(folder, "WandbBackend", resume=NEWEST)
+    without_checkpoints(folder)
     train(folder, "WandbBackend", options={"train_cfg.max_iters": 1})
     first, resumed, new = (call["id"] for call in service.calls)
     assert first == resumed != new

@@ -13,7 +13,6 @@ from linearsr.core.engine.checkpoints import read_checkpoint
 from linearsr.core.errors import ConfigError, DivergenceError
 from linearsr.core.models import LinearSR
 from linearsr.core.registries import HOOKS
-from linearsr.core.weights import read_state_dict
 from tests.core.engine.test_training import same_weights, scalars
 
 OURS = {"optim_wrapper.type": "PrecisionOptimWrapper", "default_hooks.checkpoint.interval": 2, "train_cfg.val_interval": 100}
@@ -159,12 +158,10 @@ def test_rates_fall_with_every_return_and_returns_are_bounded(config: Path, tmp_
 
 
 def test_before_the_first_checkpoint_there_is_nothing_to_go_back_to(config: Path, tmp_path: Path, harm: Harm) -> None:
-    """A finished run's checkpoints in the same folder are another's."""
-    folder = run_training(config, tmp_path / "run", options=OURS | BACK)
     harm(2)
     with pytest.raises(DivergenceError, match="there is no checkpoint of this run yet"):
-        run_training(config, folder, options=OURS | BACK)
-    assert all(value.isfinite().all() for value in read_state_dict(folder / "iter_6.pth").values())
+        run_training(config, tmp_path / "run", options=OURS | BACK)
+    assert not list((tmp_path / "run").glob("*.pth"))
 
 
 def test_a_resumed_run_goes_back_to_where_it_was_resumed(config: Path, tmp_path: Path, harm: Harm) -> None:
@@ -204,13 +201,6 @@ def test_with_another_wrapper_the_run_ends_before_anything_is_saved(config: Path
     with pytest.raises(DivergenceError, match="Nothing of iteration 2 was saved"):
         run_training(config, tmp_path / "run", options=OURS | {"optim_wrapper.type": "OptimWrapper"})
     assert not list((tmp_path / "run").glob("*.pth"))
-
-
-def test_a_runner_without_the_hook_ends_too(config: Path, tmp_path: Path, harm: Harm, monkeypatch: pytest.MonkeyPatch) -> None:
-    harm(2)
-    monkeypatch.setattr("linearsr.core.engine.train_loop.divergence_hook", lambda runner: None)
-    with pytest.raises(DivergenceError, match="the loss is not finite"):
-        run_training(config, tmp_path / "run", options=OURS)
 
 
 @pytest.mark.parametrize(

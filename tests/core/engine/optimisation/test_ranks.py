@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from linearsr.core.engine import PrecisionOptimWrapper, ReplicatedModel, ShardedModel
-from linearsr.core.engine.distributed import full_model_state
+from linearsr.core.engine.checkpoints.contents import plain
 from linearsr.core.engine.optimisation import Diverged
 from linearsr.core.engine.optimisation.blame import find_cause
 from tests.core.engine.distributed.models import pictures, share, small_model
@@ -25,7 +25,7 @@ ROUNDING = 1e-5
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in full_model_state(model).items()}
+    return {name: tensor.clone() for name, tensor in plain(model.state_dict()).items()}
 
 
 def good_and_bad_steps(kind: str, dtype: str) -> dict[str, Any]:
