@@ -1,5 +1,6 @@
 """docs/training.md, from a folder of photos to a tested checkpoint: every command is run, in order, on tiny settings."""
 
+import json
 import os
 import re
 import shlex
@@ -30,6 +31,9 @@ asked = dict(re.findall(r"#SBATCH --([a-z-]+)=(\\S+)", text))
 tasks = int(asked["nodes"]) * int(asked["ntasks-per-node"])
 job = dict(SLURM_JOB_ID="123456", SLURM_NTASKS=str(tasks), SLURM_JOB_NODELIST="localhost", SLURM_CPUS_PER_TASK="1")
 sys.exit(subprocess.run(["bash", sys.argv[1]], env=os.environ | job).returncode)
+""",
+    "scontrol": """#!{python}
+raise SystemExit("the run was not stopped, so nothing is put into the queue")
 """,
     "srun": """#!{python}
 import os, subprocess, sys
@@ -66,6 +70,7 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
 
     commands = [line for block in blocks("bash") for line in block.splitlines()]
     assert len(commands) > 10
+    commands.append("sbatch train.sbatch")  # once more, where there is a checkpoint
     for command in commands:
         done = subprocess.run(shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -73,4 +78,6 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
         assert (tmp_path / "work_dirs" / run / "iter_4.pth").is_file(), run
     for folder in ("work_dirs/my_x4", "tested_best", "tested_export"):
         assert (tmp_path / folder / "metrics.json").is_file(), folder
+    starts = json.loads((tmp_path / "work_dirs" / "my_x4_slurm" / "train.json").read_text())
+    assert ["--resume" in start["command"] for start in starts] == [False, True]
     assert (tmp_path / "preview.png").is_file()

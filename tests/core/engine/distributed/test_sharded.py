@@ -62,11 +62,12 @@ def on_one_rank_of_two() -> dict[str, Any]:
     found["plain"] = [name for name, p in model.named_parameters() if not isinstance(p, DTensor)]
     found["units"] = sum(isinstance(part, FSDPModule) for part in model.modules())
     found["losses"] = sharded_run(model, wrapper, range(5))
-    found["model"], found["optimizer"] = plain(model.module.state_dict()), plain(wrapper.optimizer.state_dict())
+    states = plain(model.module.state_dict()), plain(wrapper.optimizer.state_dict())
+    found["model"], found["optimizer"] = copy.deepcopy(states)  # steps are counted in place
     found["restored"] = model.eval().test_step({key: pictures(9)[key] for key in ("lr", "seeds")} | labels())[0]["sr"]
 
     twin = copy.deepcopy(model.module)
-    found["twin"] = plain(twin.state_dict())
+    found["twin"] = copy.deepcopy(plain(twin.state_dict()))
     later = sharded_run(model.train(), wrapper, range(5, 7))
     found["twin afterwards"] = plain(twin.state_dict())
 
