@@ -44,6 +44,10 @@ PHASES = {
 """Settings that come together or not at all."""
 
 
+CLIPPING = ("type", "max_norm", "norm_type", "clip_value", "foreach")
+"""Keys of optim_wrapper.clip_grad. torch's error_if_nonfinite is not among them: what is not finite is found in any case."""
+
+
 def runner_keys() -> tuple[str, ...]:
     """Top-level settings."""
     from mmengine.runner import Runner
@@ -55,11 +59,9 @@ def plain_tables() -> dict[tuple[str | int, ...], tuple[str, ...]]:
     """Path of a dict that describes no component -> the keys that it may have."""
     from mmengine.runner import Runner
     from mmengine.utils.dl_utils import set_multi_processing
-    from torch.nn.utils import clip_grad_norm_, clip_grad_value_
     from torch.utils.data import DataLoader
 
     loader = (*accepted_keys(DataLoader).names, "num_batch_per_epoch")
-    clip = {*inspect.signature(clip_grad_norm_).parameters, *inspect.signature(clip_grad_value_).parameters} - {"parameters"}
     return {
         ("train_dataloader",): loader,
         ("val_dataloader",): loader,
@@ -69,5 +71,5 @@ def plain_tables() -> dict[tuple[str | int, ...], tuple[str, ...]]:
         ("env_cfg", "dist_cfg"): ("backend", "timeout"),
         ("env_cfg", "mp_cfg"): tuple(key for key in inspect.signature(set_multi_processing).parameters if key != "distributed"),
         ("optim_wrapper", "paramwise_cfg"): PARAMWISE,
-        ("optim_wrapper", "clip_grad"): ("type", *sorted(clip)),
+        ("optim_wrapper", "clip_grad"): CLIPPING,
     }

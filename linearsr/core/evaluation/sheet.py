@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -33,6 +33,13 @@ class SheetRow:
     lr: Tensor
     sr: Mapping[int, Tensor]
     hr: Tensor | None = None
+
+    @classmethod
+    def of(cls, by_steps: Mapping[int, Mapping[str, Any]]) -> SheetRow:
+        """by_steps: number of steps -> what the model predicted, all of one picture."""
+        first = next(iter(by_steps.values()))
+        restored = {steps: sample["sr"] for steps, sample in by_steps.items()}
+        return cls(f"{first['dataset']} / {first['name']}", first["lr"], restored, first["hr"])
 
 
 def contact_sheet(rows: Sequence[SheetRow], path: str | Path, *, detail: int = 36) -> None:

@@ -51,10 +51,4 @@ class PictureWriterHook(Hook):
         for _, _, key, by_steps in dealt:
             if sum(dataset == key[0] for dataset, _ in kept) < self.sheet_pictures:
                 kept.setdefault(key, by_steps)
-        return [_row(*key, by_steps) for key, by_steps in kept.items()]
-
-
-def _row(dataset: str, name: str, by_steps: dict[int, dict[str, Any]]) -> SheetRow:
-    first = next(iter(by_steps.values()))
-    restored = {steps: sample["sr"] for steps, sample in by_steps.items()}
-    return SheetRow(f"{dataset} / {name}", first["lr"], restored, first["hr"])
+        return [SheetRow.of(by_steps) for by_steps in kept.values()]

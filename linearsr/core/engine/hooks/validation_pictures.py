@@ -71,7 +71,7 @@ class ValidationPicturesHook(Hook):
         folder = Path(runner.work_dir) / "validation"
         path = folder / f"iter_{runner.iter}.png"
         try:
-            contact_sheet([_row(by_steps) for by_steps in samples], path, detail=self.detail)
+            contact_sheet([SheetRow.of(by_steps) for by_steps in samples], path, detail=self.detail)
             _retire(folder, runner.iter, self.keep)
         except OSError as error:
             warn(f"{path} could not be written ({error.strerror or error}); the run goes on")
@@ -90,12 +90,6 @@ def _in_order(of_all_ranks: Sequence[Mapping[int, BySteps]]) -> list[BySteps]:
         first = next(iter(samples.values()))
         once.setdefault((first["dataset"], first["name"]), samples)
     return list(once.values())
-
-
-def _row(by_steps: BySteps) -> SheetRow:
-    first = next(iter(by_steps.values()))
-    restored = {steps: sample["sr"] for steps, sample in by_steps.items()}
-    return SheetRow(f"{first['dataset']} / {first['name']}", first["lr"], restored, first["hr"])
 
 
 def _retire(folder: Path, newest: int, keep: int) -> None:

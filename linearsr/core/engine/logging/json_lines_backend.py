@@ -36,9 +36,13 @@ class JSONLinesBackend(RunBackend):
         self.path = folder / NAME
         if iteration == 0:
             set_aside(self.path)
-        self.go_back(iteration)
+        self._keep_until(iteration)
 
     def go_back(self, iteration: int) -> None:
+        with self.surviving():
+            self._keep_until(iteration)
+
+    def _keep_until(self, iteration: int) -> None:
         if self.path is not None:
             keep_lines(self.path, lambda line: line["step"] <= iteration)
             self.repeated = iteration
