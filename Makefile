@@ -20,8 +20,7 @@ help:
 	touch $@
 
 quickstart: .venv/installed
-	rm -rf work_dirs/quickstart_x4
-	$(PY) tools/train.py configs/quickstart_x4.py
+	$(PY) tools/train.py configs/quickstart_x4.py $(if $(wildcard work_dirs/quickstart_x4/last_checkpoint),--resume)
 	$(PY) tools/test.py configs/quickstart_x4.py work_dirs/quickstart_x4
 
 test: .venv/installed

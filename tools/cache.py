@@ -12,7 +12,9 @@ def main() -> None:
     build = commands.add_parser("build", help="make every entry that the data sets of a config can ask for")
     build.add_argument("config", help="a Python config file with dict(type='Cached', …) in a pipeline")
     build.add_argument("--workers", type=int, default=0, help="data workers (0: this process)")
-    build.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    build.add_argument(
+        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
+    )
     verify = commands.add_parser("verify", help="read every entry; rc 1 if any is damaged or missing")
     verify.add_argument("folder", help="the folder of the cache")
     verify.add_argument("--delete", action="store_true", help="remove damaged entries; a run makes them again")
@@ -26,7 +28,7 @@ def main() -> None:
         print(f"{filled.absent} entries made, {filled.present} were there; {len(filled.unreadable)} pictures cannot be read")
         print("\n".join(filled.unreadable), end="\n" if filled.unreadable else "")
         sys.exit(1 if filled.unreadable else 0)
-    wrong = verify_cache(arguments.folder, delete=arguments.delete)
+    wrong = verify_cache(arguments.folder, delete=arguments.delete, may_be_empty=bool(arguments.config))
     if arguments.config:
         filled = fill_cache(arguments.config, make=False)
         wrong += [f"{filled.absent} entries are missing"] * bool(filled.absent) + filled.unreadable

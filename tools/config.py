@@ -17,7 +17,9 @@ def main() -> None:
     show = commands.add_parser("show", help="the whole config, as it would be trained")
     show.add_argument("config", help=SOURCE)
     for command in (explain, show):
-        command.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+        command.add_argument(
+            "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
+        )
     diff = commands.add_parser("diff", help="key by key; rc 0 if they are equal, 1 if not")
     diff.add_argument("before", metavar="A", help=SOURCE)
     diff.add_argument("after", metavar="B", help=SOURCE)

@@ -3,6 +3,7 @@
 import inspect
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from linearsr.core.command_line import run_command
@@ -20,10 +21,10 @@ def main() -> None:
         for column in ("name", "summary", "distribution"):
             table.add_column(column)
         for name, component in registry.own().items():
-            table.add_row(name, (inspect.getdoc(component) or "").partition("\n")[0], "linearsr")
+            table.add_row(name, escape((inspect.getdoc(component) or "").partition("\n")[0]), "linearsr")
         for name, points in claims(registry.group).items():
             for point in points:
-                table.add_row(name, summary(point), distribution(point))
+                table.add_row(name, escape(summary(point)), distribution(point))
         if registry.parent:
             theirs = len(registry.parent.module_dict)
             table.add_row("…", f"and {theirs} of mmengine's: {registry.parent.name} in its documentation", "mmengine")

@@ -13,7 +13,9 @@ def main() -> None:
         "checkpoint", help="weights of the config's model, a run's folder for its newest, or none for the model as it is built"
     )
     parser.add_argument("--out", help="folder for metrics.json, sheet.png and restored/ (work_dirs/<config name>)")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
+    )
     parser.add_argument("--launcher", default="none", metavar="none|pytorch|slurm", help="what started several processes")
     arguments = parser.parse_args()
 

@@ -11,6 +11,8 @@ from linearsr.core.errors import LinearSRError, RankError, StoppedBySignal
 USER_ERROR = 2
 RANK_LOST = 1
 """Not the user's to mend: the run can be started again as it is."""
+INTERRUPTED = 130
+"""As shells say of Ctrl-C. A training under way saves itself and leaves with TRY_AGAIN."""
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h: not 0, so that `train && test` does not go on with half a model."""
 
@@ -24,6 +26,9 @@ def run_command(command: Callable[[], object]) -> None:
     try:
         command()
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except StoppedBySignal as stop:
         if not stop.told:
             print(stop, file=sys.stderr)

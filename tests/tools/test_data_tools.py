@@ -44,6 +44,9 @@ def test_a_missing_folder_is_one_line(run: Run) -> None:
 def test_a_cache_is_built_used_verified_and_mended(run: Run, config: Path, data: Path, tmp_path: Path) -> None:
     cached = config.with_name("cached.py")
     cached.write_text(CONFIG.format(config=config, cache=tmp_path / "cache"))
+    wrong_folder = run("cache.py", "verify", data)
+    assert wrong_folder.returncode == 2
+    assert "holds no cache entry" in wrong_folder.stderr
     missing = run("cache.py", "verify", tmp_path, "--config", cached)
     assert missing.returncode == 1
     assert "4 entries are missing" in missing.stdout

@@ -37,6 +37,8 @@ def fill_cache(config: str | Path, *, workers: int = 0, make: bool = True, optio
 
     workers: data workers. Raises ConfigError for a config without Cached in a pipeline.
     """
+    if workers < 0:
+        raise ConfigError(f"--workers is {workers}; wanted a whole number ≥ 0")
     cfg = load_config(config, options)
     loaders = [cfg.get(f"{phase}_dataloader") for phase in ("train", "val", "test")]
     datasets = [DATASETS.build(loader["dataset"]) for loader in loaders if loader is not None]
@@ -52,15 +54,17 @@ def fill_cache(config: str | Path, *, workers: int = 0, make: bool = True, optio
     return total
 
 
-def verify_cache(folder: str | Path, *, delete: bool = False) -> list[str]:
+def verify_cache(folder: str | Path, *, delete: bool = False, may_be_empty: bool = False) -> list[str]:
     """Reads every entry; says what is wrong with the damaged ones. delete: they are removed, as is what killed writers left.
 
-    Raises DataError where `folder` is none.
+    Raises DataError where `folder` is none, or holds nothing and may not.
     """
     cache = TensorCache(folder)
     if not cache.folder.is_dir():
         raise DataError(f"{folder} is no folder; wanted that of a Cached transform")
     entries, wrong = sorted(cache.entries()), []
+    if not (entries or may_be_empty):
+        raise DataError(f"{folder} holds no cache entry; wanted the folder of a Cached transform that was filled")
     for path in with_progress(entries, len(entries), "reading"):
         try:
             read_entry(path)

@@ -41,6 +41,11 @@ def explain_worker_death(error: BaseException) -> DataError | None:
 
     That is a RuntimeError, or a ConnectionError or EOFError while a batch is received: catch all three.
     """
+    if isinstance(error, RuntimeError) and str(error).startswith("DataLoader timed out after"):
+        return DataError(
+            f"{error}: the data workers send nothing. Shared memory may be full (/dev/shm), or the storage slow: set a lower "
+            "num_workers or batch_size, or a longer timeout, in the dataloader; then go on with --resume"
+        )
     found = KILLED.search(str(error)) if isinstance(error, RuntimeError) else None
     if found is None and not _broke_off(error):
         return None

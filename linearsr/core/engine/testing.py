@@ -55,6 +55,9 @@ def _test(cfg: Config, folder: Path, checkpoint: str | Path | None) -> None:
     runner = build_runner(cfg, folder, parts)
     writer = PictureWriterHook(folder)
     runner.register_hook(writer)
+    if is_main_process():  # those of an earlier test must not stand beside the pictures of this one, should it fail
+        for name in ("metrics.json", "sheet.png"):
+            (folder / name).unlink(missing_ok=True)
     figures, shown = runner.test(), writer.sheet_rows()
     if is_main_process():
         rows = [row for metric in runner.test_evaluator.metrics if isinstance(metric, PictureMetrics) for row in metric.rows]

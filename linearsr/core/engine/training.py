@@ -10,7 +10,13 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
-from linearsr.core.engine.checkpoints import check_resumable, check_same_method, newest_checkpoint, refuse_to_overwrite
+from linearsr.core.engine.checkpoints import (
+    check_not_past,
+    check_resumable,
+    check_same_method,
+    newest_checkpoint,
+    refuse_to_overwrite,
+)
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.runner import build_parts, build_runner
 from linearsr.core.errors import ConfigError
@@ -54,6 +60,7 @@ def _train(cfg: Config, folder: Path, resume: str | Path | None) -> None:
         if checkpoint is not None:
             check_resumable(checkpoint, parts.model)
             check_same_method(checkpoint, cfg.model.to_dict())
+            check_not_past(checkpoint, cfg.train_cfg["max_iters"])
     runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
     if is_main_process():
         append_record(folder / "train.json", cfg)

@@ -15,6 +15,9 @@ from mmengine.dist import get_rank
 from linearsr.core.randomness import generator, mix_seed
 from linearsr.core.registries import FUNCTIONS
 
+PATIENCE = 600
+"""Seconds that a batch may take (our choice). Workers without shared memory never send one, and nothing else would say so."""
+
 
 def worker_settings(dataloader: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """What a dataloader gets besides its config.
@@ -24,7 +27,9 @@ def worker_settings(dataloader: Mapping[str, Any], seed: int) -> dict[str, Any]:
     own = dict(dataloader.get("worker_init_fn") or {})
     then = partial(FUNCTIONS.require(own.pop("type")), **own) if own else None
     start = {"type": start_worker, "num_workers": dataloader.get("num_workers", 0), "seed": seed, "then": then}
-    return {"worker_init_fn": start, "generator": generator(mix_seed(seed, get_rank()))}
+    number = dataloader.get("num_workers", 0)
+    patience = {"timeout": dataloader.get("timeout", PATIENCE)} if number else {}
+    return {"worker_init_fn": start, "generator": generator(mix_seed(seed, get_rank())), **patience}
 
 
 def start_worker(worker_id: int, num_workers: int, seed: int, then: Callable[[int], None] | None) -> None:

@@ -87,3 +87,9 @@ def test_a_connection_of_the_dataset_itself_is_not_a_dead_worker(workers: int) -
     with pytest.raises(ConnectionResetError) as caught:
         list(DataLoader(Unreachable(), num_workers=workers))
     assert explain_worker_death(caught.value) is None
+
+
+def test_workers_that_send_nothing_are_explained() -> None:
+    explained = explain_worker_death(RuntimeError("DataLoader timed out after 600 seconds"))
+    assert "/dev/shm" in str(explained)
+    assert "--resume" in str(explained)

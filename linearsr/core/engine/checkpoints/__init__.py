@@ -12,10 +12,11 @@ from linearsr.core.engine.checkpoints.files import (
     sweep,
     write_checkpoint,
 )
-from linearsr.core.engine.checkpoints.matching import check_resumable, check_same_method
+from linearsr.core.engine.checkpoints.matching import check_not_past, check_resumable, check_same_method
 from linearsr.core.engine.checkpoints.restoring import group_settings, restore
 
 __all__ = [
+    "check_not_past",
     "check_resumable",
     "check_same_method",
     "checkpoint_name",

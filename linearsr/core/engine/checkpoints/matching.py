@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from linearsr.core.engine.checkpoints.files import read_checkpoint
-from linearsr.core.errors import WeightsError
+from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.weights import load_strict, read_state_dict
 
 NEEDED = ("meta", "optimizer", "message_hub", "random_state")
@@ -29,6 +29,15 @@ def check_resumable(path: Path, model: nn.Module) -> None:
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing:
         raise WeightsError(f"{path} lacks {', '.join(missing)} and cannot be resumed; set load_from to start from its weights")
+
+
+def check_not_past(path: Path, max_iters: int) -> None:
+    """Raises ConfigError where nothing is left to train. At max_iters itself a last validation may be."""
+    iteration = read_checkpoint(path)["meta"]["iter"]
+    if iteration > max_iters:
+        raise ConfigError(
+            f"{path} is at iteration {iteration}, past train_cfg.max_iters = {max_iters}; raise max_iters to train on"
+        )
 
 
 def check_same_method(path: Path, model_cfg: Mapping[str, Any]) -> None:

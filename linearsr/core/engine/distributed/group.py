@@ -120,6 +120,9 @@ def _refuse_strangers() -> None:
     """Several processes that do not know of each other would write into one folder."""
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError(f"torchrun started {os.environ['WORLD_SIZE']} processes of --launcher none; add --launcher pytorch")
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:  # of srun; SLURM_NTASKS is set inside sbatch too
+        tasks = os.environ["SLURM_STEP_NUM_TASKS"]
+        raise ConfigError(f"srun started {tasks} tasks of --launcher none; add --launcher slurm, or start one task")
 
 
 def _is_lost(error: Exception) -> bool:

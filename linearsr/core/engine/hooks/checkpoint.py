@@ -11,7 +11,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from linearsr.core.engine.checkpoints import checkpoint_name, retire, sweep
-from linearsr.core.errors import ConfigError
+from linearsr.core.errors import ConfigError, nearest
+from linearsr.core.evaluation import PictureMetrics
 from linearsr.core.registries import HOOKS
 
 Rule = Literal["greater", "less"]
@@ -58,16 +59,27 @@ class CheckpointHook(Hook):
 
     def check(self, runner: Any) -> None:
         """Of a run that is built and has not begun. Raises ConfigError for settings that do not go together."""
-        if self.best and runner.val_loop is None:
-            raise ConfigError(
-                f"save_best names {', '.join(self.best)}, but nothing is validated: set val_dataloader, or no save_best"
-            )
+        if self.best:
+            self._check_best(runner)
         every = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
         if self.interval % every:
             raise ConfigError(
                 f"default_hooks.checkpoint.interval is {self.interval}, no multiple of "
                 f"optim_wrapper.accumulative_counts = {every}: gradients gathered so far would be lost"
             )
+
+    def _check_best(self, runner: Any) -> None:
+        """What other metrics than ours will be called is not known before they are asked."""
+        key = "default_hooks.checkpoint.save_best"
+        if runner.val_loop is None:
+            raise ConfigError(f"{key} names {', '.join(self.best)}, but nothing is validated: set val_dataloader too")
+        metrics = runner.val_evaluator.metrics
+        known = {name for metric in metrics if isinstance(metric, PictureMetrics) for name in metric.measures}
+        for name in self.best if all(isinstance(metric, PictureMetrics) for metric in metrics) else ():
+            base = name.rsplit("/", 1)[-1].partition("@")[0]  # data set/metric@steps
+            if base not in known:
+                hint = nearest(base, known) or "."
+                raise ConfigError(f"{key} names {name!r}{hint} val_evaluator measures {', '.join(sorted(known))}")
 
     def before_train(self, runner: Any) -> None:
         if is_main_process():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linearsr.core.engine import run_testing, run_training
+from linearsr.core.engine import NEWEST, run_testing, run_training
 from linearsr.core.engine.checkpoints import files
 from linearsr.core.engine.hooks import CheckpointHook
 from linearsr.core.errors import CheckpointError, ConfigError, WeightsError
@@ -84,9 +84,10 @@ def test_known_metrics_need_no_rule(metric: str, rule: str) -> None:
     assert CheckpointHook(save_best=metric).best == {metric: rule}
 
 
-def test_a_metric_that_is_not_measured_is_named_with_those_that_are(config: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"save_best names 'ssim_y', which validation does not measure: .*psnr_y"):
-        run_training(config, tmp_path / "run", options={"default_hooks.checkpoint.save_best": "ssim_y"})
+def test_a_metric_that_is_not_measured_is_refused_before_the_run(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"save_best names 'psnr'; did you mean 'psnr_y'\? val_evaluator measures psnr_y"):
+        run_training(config, tmp_path / "run", options={"default_hooks.checkpoint.save_best": "psnr"})
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interval_that_would_lose_gathered_gradients_is_refused(config: Path, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_score_that_is_no_number_is_no_best() -> None:
 
 def test_a_best_of_nothing_is_refused_before_the_run(config: Path, tmp_path: Path) -> None:
     options = {"default_hooks.checkpoint.save_best": "psnr_y", "val_dataloader": None, "val_evaluator": None, "val_cfg": None}
-    with pytest.raises(ConfigError, match="save_best names psnr_y, but nothing is validated"):
+    with pytest.raises(ConfigError, match="names psnr_y, but nothing is validated"):
         run_training(config, tmp_path / "run", options=options)
     assert not (tmp_path / "run").exists()
 
@@ -140,3 +141,14 @@ def test_a_note_that_cannot_be_written_is_a_checkpoint_error(tmp_path: Path, mon
     monkeypatch.setattr(files, "write_text", full)
     with pytest.raises(CheckpointError, match="last_checkpoint could not be written: No space left"):
         files.note_newest(tmp_path / "iter_3.pth")
+
+
+def test_a_metric_of_others_that_is_not_measured_is_named_with_what_is() -> None:
+    with pytest.raises(ConfigError, match=r"save_best names 'lpips', which validation does not measure: psnr_y"):
+        CheckpointHook(save_best="lpips").after_val_epoch(Validated(), {"psnr_y": 20.0})
+
+
+def test_a_run_that_is_past_its_end_says_so(config: Path, tmp_path: Path) -> None:
+    folder = run_training(config, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"is at iteration 6, past train_cfg\.max_iters = 2"):
+        run_training(config, folder, resume=NEWEST, options=["train_cfg.max_iters=2"])
