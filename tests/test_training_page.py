@@ -39,7 +39,10 @@ raise SystemExit("the run was not stopped, so nothing is put into the queue")
 import os, subprocess, sys
 tasks = range(int(os.environ["SLURM_NTASKS"]))
 own = lambda task: dict(SLURM_PROCID=str(task), SLURM_LOCALID=str(task), SLURM_STEP_NODELIST="localhost")
-started = [subprocess.Popen(sys.argv[1:], env=os.environ | own(task)) for task in tasks]
+command = sys.argv[1:]
+while command[0].startswith("--"):
+    command.pop(0)
+started = [subprocess.Popen(command, env=os.environ | own(task)) for task in tasks]
 sys.exit(max(process.wait() for process in started))
 """,
 }
