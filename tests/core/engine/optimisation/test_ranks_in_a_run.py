@@ -41,7 +41,7 @@ def test_both_stop(config: Path, tmp_path: Path) -> None:
 def test_both_go_on(config: Path, tmp_path: Path, hook: str, count: str, position: int) -> None:
     done = on_two_ranks(config, tmp_path / "run", hook)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("number 1 of at most") == 1  # rank 0 speaks for both
+    assert done.stderr.count("number 1 of at most") == 1  # rank 0 speaks for both
     last = read_checkpoint(tmp_path / "run" / "iter_6.pth")
     assert last["message_hub"]["runtime_info"][count] == 1
     assert last["meta"]["position"] == position
