@@ -23,6 +23,14 @@ def data_root() -> Path:
     return Path(root)
 
 
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages of the test's own."""
+    folder = tmp_path / "site"
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """GPU tests are skipped, with a reason, where there is no device."""
     if not torch.cuda.is_available():

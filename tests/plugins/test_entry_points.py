@@ -13,13 +13,6 @@ from tests.plugins.packages import install
 GROUP = "linearsr.attention"
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "site"
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 def test_a_plugin_is_named_without_being_imported(site: Path) -> None:
     install(
         site, "lazy_pkg", "lazy_mod", SOURCE.format(name="LazyAttention"), {"LazyAttention": "lazy_mod:LazyAttention"}, GROUP

@@ -11,13 +11,6 @@ from tests.plugins.packages import ATTENTION, install
 GROUP = "linearsr.attention"
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "site"
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
 def only() -> Finding:
     (finding,) = plugins()
     return finding
