@@ -1,0 +1,41 @@
+"""Linear attention with any feature map: a subclass writes φ and nothing else."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from linearsr.attention.additive import AdditiveAttention
+from linearsr.attention.functional import LinearState, apply_state, linear_attention, sum_state
+from linearsr.attention.reference import linear_attention_dense
+
+
+class FeatureMapAttention(AdditiveAttention):
+    """Base: o_i = φ(q_i) Σ φ(k_j)ᵀ v_j / (φ(q_i) Σ φ(k_j)ᵀ + eps), φ nowhere negative.
+
+    A subclass gives `features`, or `query_features` and `key_features` where the two differ. They look at one token at a time.
+    """
+
+    linear = True
+    permutation_equivariant = True
+
+    def features(self, x: Tensor) -> Tensor:
+        """[B, H, N, D] -> [B, H, N, M], nowhere negative."""
+        raise NotImplementedError
+
+    def query_features(self, q: Tensor) -> Tensor:
+        return self.features(q)
+
+    def key_features(self, k: Tensor) -> Tensor:
+        return self.features(k)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        return linear_attention(self.query_features(q), self.key_features(k), v)
+
+    def mix_dense(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        return linear_attention_dense(self.query_features(q), self.key_features(k), v)
+
+    def summarise(self, k: Tensor, v: Tensor) -> LinearState:
+        return sum_state(self.key_features(k), v)
+
+    def read(self, q: Tensor, state: LinearState) -> Tensor:
+        return apply_state(self.query_features(q), state).to(q.dtype)
