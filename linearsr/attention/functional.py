@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from linearsr.attention.chunked import ChunkedLinearAttention, read_blocks, sum_blocks
 from linearsr.core.errors import ShapeError
 
 EPS = 1e-15
 """Sana's; it is 0 in float16, so it is added in at least float32."""
-CHUNK = 512
-"""Tokens worked on at a time without gradients; a chunk's keys and products stay in the cache of a CPU core (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +42,51 @@ def relu_linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float = EPS) 
     Returns [B, H, N, E] in v's dtype. Sums and the division are in float32, or float64 where an input is. A query without a
     positive entry gives exactly 0, with a finite gradient; so does a picture whose keys have none. Raises ShapeError.
     """
-    return linear_attention(q.relu(), k.relu(), v, eps=eps)
+    return _attend(q, k, v, eps, rectify=True)
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float = EPS) -> Tensor:
     """As `relu_linear_attention`, for features φ(q), φ(k) that are computed already and nowhere negative."""
-    if q.ndim != 4 or 0 in q.shape or q.shape[:2] != k.shape[:2] or q.shape[-1] != k.shape[-1] or k.shape[:3] != v.shape[:3]:
-        raise ShapeError(
-            f"q, k, v are {list(q.shape)}, {list(k.shape)}, {list(v.shape)}; wanted [B, H, N, D] twice and [B, H, N, E]"
-        )
-    return apply_state(q, sum_state(k, v), eps=eps).to(v.dtype)
+    return _attend(q, k, v, eps, rectify=False)
 
 
 def sum_state(k: Tensor, v: Tensor) -> LinearState:
     """k: features φ(k) [B, H, N, D]; v: [B, H, N, E]. Sums over N."""
+    if 0 in k.shape or k.shape[:3] != v.shape[:3]:
+        raise ShapeError(
+            f"keys are {list(k.shape)} and values {list(v.shape)}; wanted at least one token, and a value for each key"
+        )
     wide = wide_dtype(k, v)
     with torch.autocast(k.device.type, enabled=False):
-        key_values, keys = None, None
-        for part in _chunks(k.shape[2], k, v):
-            features = k[:, :, part].to(wide)
-            product = features.transpose(-1, -2) @ v[:, :, part].to(wide)
-            total = features.sum(-2).unsqueeze(-1)
-            key_values = product if key_values is None else key_values + product
-            keys = total if keys is None else keys + total
-    if key_values is None or keys is None:
-        raise ShapeError(f"keys are {list(k.shape)}; wanted at least one token")
-    return LinearState(key_values, keys, k.shape[2])
+        if _in_blocks(k, v):
+            total = sum_blocks(k, v, wide, rectify=False)
+            return LinearState(total[..., :-1], total[..., -1:], k.shape[2])
+        features = k.to(wide)
+        return LinearState(features.transpose(-1, -2) @ v.to(wide), features.sum(-2).unsqueeze(-1), k.shape[2])
 
 
 def apply_state(q: Tensor, state: LinearState, *, eps: float = EPS) -> Tensor:
-    """q: features φ(q) [B, H, N, D]. Returns [B, H, N, E] in float32 or float64, as the wider of q and the state.
-
-    What was worked on in chunks lies token by token in memory, so that joining the heads copies nothing.
-    """
+    """q: features φ(q) [B, H, N, D]. Returns [B, H, N, E] in float32 or float64, as the wider of q and the state."""
     wide = wide_dtype(q, state.keys)
     with torch.autocast(q.device.type, enabled=False):
-        values = state.key_values.to(wide) / state.tokens
-        normaliser = state.keys.to(wide) / state.tokens
-        outputs = []
-        for part in _chunks(q.shape[2], q, values):
-            features = q[:, :, part].to(wide)
-            share = (features @ values) / (features @ normaliser + eps)
-            outputs.append(share.transpose(1, 2))
-        joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
-    return joined.transpose(1, 2)
+        summary = torch.cat([state.key_values, state.keys], -1).to(wide) / state.tokens
+        if _in_blocks(q, summary):
+            return read_blocks(q, summary, wide, eps, rectify=False)
+        result = q.to(wide) @ summary
+        return result[..., :-1] / (result[..., -1:] + eps)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, eps: float, *, rectify: bool) -> Tensor:
+    if q.ndim != 4 or 0 in q.shape or q.shape[:2] != k.shape[:2] or q.shape[-1] != k.shape[-1] or k.shape[:3] != v.shape[:3]:
+        raise ShapeError(
+            f"q, k, v are {list(q.shape)}, {list(k.shape)}, {list(v.shape)}; wanted [B, H, N, D] twice and [B, H, N, E]"
+        )
+    if q.device.type == "cpu" and not torch.compiler.is_compiling():
+        with torch.autocast("cpu", enabled=False):
+            return ChunkedLinearAttention.apply(q, k, v, wide_dtype(q, k, v), eps, rectify)
+    if rectify:
+        q, k = q.relu(), k.relu()
+    return apply_state(q, sum_state(k, v), eps=eps).to(v.dtype)
 
 
 def wide_dtype(*tensors: Tensor) -> torch.dtype:
@@ -97,12 +97,7 @@ def wide_dtype(*tensors: Tensor) -> torch.dtype:
     return wide
 
 
-def _chunks(tokens: int, *tensors: Tensor) -> list[slice]:
-    """Chunks pay on a CPU without gradients; elsewhere one pass over everything is faster.
-
-    Compiled code gets one pass too: a loop would tie it to one number of tokens, and be compiled again for each picture.
-    """
+def _in_blocks(*tensors: Tensor) -> bool:
+    """Blocks are for CPUs and record no gradients. Compiled code gets one pass: a loop would tie it to one number of tokens."""
     recording = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if tokens and (recording or tensors[0].device.type != "cpu" or torch.compiler.is_compiling()):
-        return [slice(0, tokens)]
-    return [slice(start, min(start + CHUNK, tokens)) for start in range(0, tokens, CHUNK)]
+    return tensors[0].device.type == "cpu" and not recording and not torch.compiler.is_compiling()

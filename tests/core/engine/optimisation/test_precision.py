@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from linearsr.attention import functional
+from linearsr.attention import chunked
 from linearsr.core.engine import NEWEST, PrecisionOptimWrapper, run_training
 from tests.core.engine.conftest import ROOT
 from tests.core.engine.distributed.models import pictures, small_model
@@ -22,18 +22,18 @@ def test_time_latents_sums_over_tokens_and_the_loss_keep_float32(dtype: str, mon
     model = small_model().train()
     own = PrecisionOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), dtype=dtype)
     states, times, encoded, products = [], [], [], []
-    honest_sum, honest_encode = functional.sum_state, model.autoencoder.encode
+    honest_sum, honest_encode = chunked.sum_blocks, model.autoencoder.encode
     layer = nn.Linear(2, 2)
 
-    def sum_state(k: Tensor, v: Tensor) -> functional.LinearState:
-        states.append(honest_sum(k, v))
+    def sum_blocks(k: Tensor, v: Tensor, wide: torch.dtype, rectify: bool) -> Tensor:
+        states.append(honest_sum(k, v, wide, rectify))
         return states[-1]
 
     def encode(*inputs: Tensor) -> Tensor:
         encoded.append(layer(torch.ones(1, 2)))  # what a learned autoencoder is made of
         return honest_encode(*inputs)
 
-    monkeypatch.setattr(functional, "sum_state", sum_state)
+    monkeypatch.setattr(chunked, "sum_blocks", sum_blocks)
     monkeypatch.setattr(model.autoencoder, "encode", encode)
     model.denoiser.register_forward_pre_hook(lambda module, inputs: times.append(inputs[1]))
     model.denoiser.blocks[0].attention.qkv.register_forward_hook(lambda module, inputs, output: products.append(output))
@@ -43,7 +43,7 @@ def test_time_latents_sums_over_tokens_and_the_loss_keep_float32(dtype: str, mon
     assert times[0].dtype is torch.float64
     assert encoded[0].dtype is torch.float32
     assert loss.dtype is torch.float32
-    assert {state.key_values.dtype for state in states} == {state.keys.dtype for state in states} == {torch.float32}
+    assert {state.dtype for state in states} == {torch.float32}
 
 
 def test_the_shipped_recipe_has_the_very_weights_of_mmengines_wrapper(tmp_path: Path) -> None:
