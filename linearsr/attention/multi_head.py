@@ -78,5 +78,8 @@ class MultiHeadAttention(nn.Module):
         return self.proj(rearrange(heads, "b h n d -> b n (h d)"))
 
     def check(self, x: Tensor, grid: tuple[int, int]) -> None:
-        if x.ndim != 3 or x.shape[-1] != self.dim or x.shape[1] != grid[0] * grid[1]:
-            raise ShapeError(f"tokens are {list(x.shape)} on a grid {grid}; wanted [B, {grid[0] * grid[1]}, {self.dim}]")
+        """Raises ShapeError for tokens that do not fill the grid, for another width, and for a batch without a picture."""
+        if x.ndim != 3 or x.shape[0] == 0 or x.shape[-1] != self.dim or x.shape[1] != grid[0] * grid[1]:
+            raise ShapeError(
+                f"tokens are {list(x.shape)} on a grid {grid}; wanted [B, {grid[0] * grid[1]}, {self.dim}], B at least 1"
+            )

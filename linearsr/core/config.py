@@ -65,8 +65,8 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
     return RunConfig(cfg.to_dict(), filename=str(file))
 
 
-def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """`["a.b=[1,2]"]` -> {"a.b": [1, 2]}, values read as mmengine reads them, and with a { as Python.
+def parse_options(options: Sequence[str] | Mapping[str, Any], flag: str = "--cfg-options") -> dict[str, Any]:
+    """`["a.b=[1,2]"]` -> {"a.b": [1, 2]}, values read as mmengine reads them, and with a { as Python. flag: named in errors.
 
     mmengine's reading knows no dicts and drops the spaces of lists.
     """
@@ -76,11 +76,11 @@ def parse_options(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--cfg-options takes key=value, got {option!r}")
+            raise ConfigError(f"{flag} takes key=value, got {option!r}")
         try:
             parsed[key] = _read_value(value)
         except (AssertionError, ValueError, SyntaxError) as error:
-            raise ConfigError(f"--cfg-options {option}: the value cannot be read: {error}") from error
+            raise ConfigError(f"{flag} {option}: the value cannot be read: {error}") from error
     return parsed
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from linearsr.core.errors import LinearSRError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 
 
 @dataclass(frozen=True)
@@ -24,10 +31,14 @@ class LawSkippedError(Exception):
 
 @dataclass
 class ConformanceReport:
-    """Filled law by law; a law that fails does not keep the others from being tried."""
+    """Filled law by law; a law that fails does not keep the others from being tried.
+
+    seed: of inputs and weights, where the check was given one
+    """
 
     subject: str
     findings: list[Finding] = field(default_factory=list)
+    seed: int | None = None
 
     def hold(self, law: str, test: Callable[[], Any]) -> None:
         """Runs `test`. It fails by raising; what it returns, if anything, becomes the detail."""
@@ -52,11 +63,52 @@ class ConformanceReport:
             raise AssertionError(str(self))
         return self
 
+    @property
+    def verdict(self) -> str:
+        """One line: "conforms" or how many laws are broken."""
+        return f"{len(self.failed)} of {len(self.findings)} laws broken" if self.failed else "conforms"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: subject, passed, verdict, findings [{law, status, detail}], environment {versions, seed}."""
+        return {
+            "subject": self.subject,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "findings": [asdict(finding) for finding in self.findings],
+            "environment": {**_versions(), "seed": self.seed},
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
     def __str__(self) -> str:
         marks = {"passed": "ok  ", "failed": "FAIL", "skipped": "--  "}
         lines = [f"  {marks[f.status]} {f.law}" + (f": {f.detail}" if f.detail else "") for f in self.findings]
-        verdict = f"{len(self.failed)} of {len(self.findings)} laws broken" if self.failed else "conforms"
-        return "\n".join([f"{self.subject}: {verdict}", *lines])
+        return "\n".join([f"{self.subject}: {self.verdict}", *lines])
+
+    def __rich__(self) -> Group:
+        """A table of all laws; below it the broken ones again, each with its numbers."""
+        from rich.console import Group
+        from rich.markup import escape
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=escape(self.subject), title_justify="left")
+        for column in ("", "law", "found"):
+            table.add_column(column)
+        for finding in self.findings:
+            table.add_row(f"[{COLOURS[finding.status]}]{finding.status}[/]", escape(finding.law), escape(finding.detail))
+        style = COLOURS["failed" if self.failed else "passed"]
+        broken = [Text(f"  {finding.law}: {finding.detail}") for finding in self.failed]
+        return Group(table, Text(f"{self.subject}: {self.verdict}", style), *broken)
+
+
+def _versions() -> dict[str, str]:
+    import torch  # here, so that a report of plain figures needs none
+
+    from linearsr import __version__
+
+    return {"linearsr": __version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
 def close(name: str, got: Any, want: Any, tolerance: float) -> str:

@@ -2,65 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import copy
 
 import torch
 from torch import Tensor, nn
 
 from linearsr.core.conformance import ConformanceReport, close
 from linearsr.core.randomness import generator
-from linearsr.core.signatures import merge_offer
+from linearsr.core.trial import EXACT, SINGLE, SIXTEEN, Trial, builder
 
-EXACT = 1e-10
-"""Float64, summed in another order: many roundings of 1e-16 and a margin for what later layers amplify."""
-SINGLE = 1e-4
-"""Float32 (roundings of 6e-8) through a few layers."""
-SIXTEEN = 2.0**-4
-"""bfloat16 (roundings of 2⁻⁸) through a few layers; of the root mean squares, because a feature near zero may change sides."""
+__all__ = ["EXACT", "SINGLE", "SIXTEEN", "Trial", "builder", "dead_gradients", "hold_module_laws", "roughly"]
 
 STEP = 1e-6
 SLOPE = 1e-5
 """Central differences of float64: the step's square and 1e-16/step are far below the tolerance, of the largest gradient."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A module and what it is tried on.
-
-    build:  () -> module
-    run:    (module, x, *others) -> output [B, …]; casts of the others, where they need any, are its business
-    x:      float64 [B, …], B ≥ 2: cast to the type on trial
-    others: tensors [B, …] that go with x picture by picture and are not cast (times, masks)
-    """
-
-    build: Callable[[], nn.Module]
-    run: Callable[..., Tensor]
-    x: Tensor
-    others: tuple[Tensor, ...] = ()
-
-    def module(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Module:
-        """As built, then stirred: what starts at zero would hide everything behind it."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = self.build()
-        if not isinstance(module, nn.Module):
-            raise AssertionError(f"it builds a {type(module).__name__}; wanted a torch.nn.Module, whose parameters are found")
-        draw = generator(seed)
-        with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=draw).to(parameter.dtype), alpha=0.05)
-        return module.to(dtype).eval()
-
-    @torch.no_grad()
-    def output(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-        return self.run(self.module(dtype, seed), self.x.to(dtype), *self.others)
-
-
-def builder(component: Callable[..., Any], options: Mapping[str, Any] | None, offered: Mapping[str, Any]) -> Callable[[], Any]:
-    """() -> component, from its own options and what the model supplies; each of these is passed if it is taken."""
-    return lambda: component(**merge_offer(component, options or {}, offered))
 
 
 def hold_module_laws(report: ConformanceReport, trial: Trial) -> bool:
@@ -68,15 +23,18 @@ def hold_module_laws(report: ConformanceReport, trial: Trial) -> bool:
     report.hold("builds a torch module from what the model supplies", lambda: f"{_count(trial.module())} parameters")
     if report.failed:
         return False
-    report.hold("the same input gives the same output", lambda: _deterministic(trial))
-    report.hold("a picture's output does not depend on its batch", lambda: _batch(trial))
     report.hold("inputs are left alone", lambda: _inputs(trial))
+    report.hold("the same input gives the same output", lambda: _deterministic(trial))
+    report.hold("nothing is left over from the call before", lambda: _forgets(trial))
+    report.hold("a picture's output does not depend on its batch", lambda: _batch(trial))
+    report.hold("strides of the input do not matter", lambda: _strides(trial))
     report.hold("every parameter gets a finite gradient that is not zero", lambda: _gradients(trial))
     report.hold("gradients are those of finite differences", lambda: _finite_differences(trial))
     report.hold("float32 is float64 up to rounding", lambda: _float32(trial))
     report.hold("bfloat16 weights compute what float64 does, roughly", lambda: _bfloat16(trial))
     report.hold("bfloat16 autocast computes what float64 does, roughly", lambda: _autocast(trial))
     report.hold("a state dict carries everything learned", lambda: _state_dict(trial))
+    report.hold("a deep copy computes the same and shares nothing", lambda: _deep_copy(trial))
     return True
 
 
@@ -95,9 +53,17 @@ def _count(module: nn.Module) -> int:
 
 def _deterministic(trial: Trial) -> str:
     module = trial.module()
-    with torch.no_grad():
-        first, again = (trial.run(module, trial.x, *trial.others) for _ in range(2))
+    first, again = trial.answer(module), trial.answer(module)
     return close("again", again, first, 0)
+
+
+def _forgets(trial: Trial) -> str:
+    """Another input comes between, in training too; it gets what a module gives that saw no other."""
+    module, other = trial.module(), -trial.x
+    first = trial.answer(module)
+    trial.run(module, other.clone().requires_grad_(), *trial.others).sum().backward()
+    between = close("another input", trial.answer(module, other), trial.answer(trial.module(), other), 0)
+    return f"{between}; {close('the first again', trial.answer(module), first, 0)}"
 
 
 def _batch(trial: Trial) -> str:
@@ -109,11 +75,20 @@ def _batch(trial: Trial) -> str:
 
 
 def _inputs(trial: Trial) -> None:
+    """Tried first: afterwards the trial's own may be changed already."""
     given = (trial.x.clone(), *(other.clone() for other in trial.others))
     with torch.no_grad():
         trial.run(trial.module(), *given)
     if not all(torch.equal(a, b) for a, b in zip(given, (trial.x, *trial.others), strict=True)):
         raise AssertionError("an input was changed in place")
+
+
+def _strides(trial: Trial) -> str:
+    """The same numbers in the reverse order of dimensions, as a transposed view would have them."""
+    backwards = tuple(reversed(range(trial.x.ndim)))
+    x = trial.x.permute(backwards).contiguous().permute(backwards)
+    module = trial.module()
+    return close("output", trial.answer(module, x), trial.answer(module), EXACT)
 
 
 def _gradients(trial: Trial) -> str:
@@ -165,25 +140,36 @@ def _bfloat16(trial: Trial) -> str:
     got = trial.output(torch.bfloat16)
     if got.dtype != torch.bfloat16:
         raise AssertionError(f"bfloat16 in, {got.dtype} out")
-    return _roughly(got, trial.output())
+    return roughly(got, trial.output())
 
 
 def _autocast(trial: Trial) -> str:
     module = trial.module(torch.float32)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         got = trial.run(module, trial.x.float(), *trial.others)
-    return _roughly(got, trial.output())
+    return roughly(got, trial.output())
 
 
-def _roughly(got: Tensor, want: Tensor) -> str:
+def roughly(got: Tensor, want: Tensor, allowed: float = SIXTEEN) -> str:
+    """Of the root mean squares, `got` in any type and `want` in float64; as `close`."""
     ratio = ((got.double() - want).square().mean() / want.square().mean()).sqrt().item()
-    if not ratio <= SIXTEEN:
-        raise AssertionError(f"the error is {ratio:.1e} of the output (root mean squares), allowed {SIXTEEN:.0e}")
-    return f"error {ratio:.1e} ≤ {SIXTEEN:.0e}"
+    if not ratio <= allowed:
+        raise AssertionError(f"the error is {ratio:.1e} of the output (root mean squares), allowed {allowed:.0e}")
+    return f"error {ratio:.1e} ≤ {allowed:.0e}"
 
 
 def _state_dict(trial: Trial) -> str:
     source, target = trial.module(seed=0), trial.module(seed=1)
-    target.load_state_dict(source.state_dict())
+    target.load_state_dict(source.state_dict(), strict=True)
+    return close("output", trial.answer(target), trial.answer(source), 0)
+
+
+def _deep_copy(trial: Trial) -> str:
+    """What an exponential moving average of the weights is kept in."""
+    module = trial.module()
+    before, twin = trial.answer(module), copy.deepcopy(module)
+    same = close("the copy's output", trial.answer(twin), before, 0)
     with torch.no_grad():
-        return close("output", trial.run(target, trial.x, *trial.others), trial.run(source, trial.x, *trial.others), 0)
+        for parameter in twin.parameters():
+            parameter.zero_()
+    return f"{same}; {close('output after the copy was changed', trial.answer(module), before, 0)}"

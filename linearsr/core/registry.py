@@ -35,6 +35,7 @@ class Registry(mmengine.registry.Registry):
         parent: mmengine.registry.Registry | None = None,
     ):
         super().__init__(name, parent=parent, scope="linearsr", locations=list(homes))
+        self.homes = tuple(homes)
         self.group = group
         self.keys = tuple(keys)
         self.protocol = protocol

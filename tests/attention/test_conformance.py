@@ -1,183 +1,135 @@
-"""The check of an attention finds what is wrong, and passes classes that know nothing of linearsr."""
+"""The check of an attention finds what is wrong and blames nothing else, and passes classes that know nothing of linearsr."""
 
 import pytest
 import torch
-from torch import nn
 
-from linearsr.attention import ReLULinearAttention
 from linearsr.attention.conformance import check_attention
-from linearsr.attention.functional import LinearState
+from tests.attention import broken as b
+from tests.attention import broken_tiles as tiles
+
+DENSE = ("forward is forward_dense", "gradients are those of forward_dense")
+FINITE = ("all zero", "a token that is zero", "all negative")
+TILES = "the sum of the tiles' states"
+
+BROKEN = [
+    (b.WrongNormaliser, DENSE),
+    (b.WrongGradient, (DENSE[1], "finite differences")),
+    (b.LeakingBatch, ("does not depend on its batch",)),
+    (b.LeakingHead, ("depends on no other head",)),
+    (b.RemembersTheFirst, ("left over from the call before",)),
+    (b.DeadGradient, ("every parameter gets a finite gradient",)),
+    (b.ForgetsItsFeatures, ("a state dict",)),
+    (b.OneCopyForAll, ("a deep copy",)),
+    (b.DoesNotPickle, ("pickling",)),
+    (b.ChangesItsInput, ("left alone",)),
+    (b.WantsItContiguous, ("strides",)),
+    (b.AnswersAnEmptyBatch, ("an empty batch",)),
+    (b.AnswersOnAnyGrid, ("do not fill the grid",)),
+    (b.NoEps, (*FINITE, "13×41", "large")),  # among so many queries some have no feature
+    (b.NoEpsInTheGradient, (*FINITE, f"{DENSE[1]} on 13×41", "large")),
+    (b.SumsInFloat16, ("large float16",)),
+    (b.UnboundedFeatures, ("large float32", "large bfloat16")),
+    (b.QuadraticFLOPs, ("FLOPs grow",)),
+    (b.QuadraticMemory, ("peak bytes grow",)),
+    (b.DrawsInTheBackwardPass, ("checkpointing", "torch.compile")),  # two plain passes would differ as well
+    (b.KnowsWhereItIs, ("moved tokens",)),
+    (b.KnowsItsGrid, ("moved tokens",)),
+    (b.FlagIsAString, ("True or False",)),
+    (tiles.MeansInsteadOfSums, (TILES,)),
+    (tiles.OneTileAtATime, (TILES,)),
+    (tiles.HidesTorchsApply, ("module.apply(function)",)),
+    (tiles.HaloUnsaid, (TILES,)),
+    (tiles.HaloTooSmall, (TILES,)),
+    (tiles.CountsItsMargin, (TILES,)),
+]
 
 
-class WrongNormaliser(ReLULinearAttention):
-    """Counts one key too many."""
-
-    def mix(self, q, k, v, grid):
-        weights = q.relu() @ k.relu().mT
-        return weights @ v / (weights.sum(-1, keepdim=True) + k.relu()[:, :, :1].sum(-1, keepdim=True) + 1e-15)
-
-
-class WrongGradient(ReLULinearAttention):
-    """Right values, but the normaliser is held constant."""
-
-    def mix(self, q, k, v, grid):
-        weights = q.relu() @ k.relu().mT
-        return weights @ v / (weights.sum(-1, keepdim=True) + 1e-15).detach()
+def blamed(report, laws):
+    """Each of these laws is broken, and no other."""
+    failed = [finding.law for finding in report.failed]
+    assert all(any(law in found for found in failed) for law in laws), str(report)
+    assert all(any(law in found for law in laws) for found in failed), str(report)
 
 
-class LeakingBatch(ReLULinearAttention):
-    def forward(self, x, grid):
-        return super().forward(x - x.mean(0), grid)
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(("broken", "laws"), BROKEN)
+def test_a_broken_attention_is_told_the_laws_it_breaks_and_no_other(broken, laws):
+    blamed(check_attention(broken), laws)
 
 
-class Undecided(ReLULinearAttention):
-    def forward(self, x, grid):
-        return super().forward(x + 1e-6 * torch.randn_like(x), grid)
-
-
-class DeadGradient(ReLULinearAttention):
-    """Learns something that it never uses."""
-
-    def __init__(self, dim, num_heads):
-        super().__init__(dim, num_heads)
-        self.scale = nn.Parameter(torch.ones(dim))
-
-
-class KnowsWhereItIs(ReLULinearAttention):
-    def forward(self, x, grid):
-        return super().forward(x * torch.linspace(1, 2, x.shape[1], dtype=x.dtype)[:, None], grid)
-
-
-class KnowsItsGrid(ReLULinearAttention):
-    def forward(self, x, grid):
-        return super().forward(x, grid) * (1 + grid[0])
-
-
-class MeansInsteadOfSums(ReLULinearAttention):
-    """The state of a tile forgets how many tokens it had."""
-
-    def state(self, x, grid):
-        state = super().state(x, grid)
-        return LinearState(state.key_values / state.tokens, state.keys / state.tokens, 1)
-
-
-class OneTileAtATime(ReLULinearAttention):
-    """Each tile attends to itself."""
-
-    def apply(self, x, state=None, grid=None):
-        return self(x, grid) if isinstance(x, torch.Tensor) else super().apply(x)
-
-
-class HidesTorchsApply(ReLULinearAttention):
-    def apply(self, x, state=None, grid=None):
-        return super().apply(x, state, grid) if isinstance(x, torch.Tensor) else None
-
-
-class NotLinearAtAll(ReLULinearAttention):
-    def mix(self, q, k, v, grid):
-        return self.mix_dense(q, k, v, grid)
-
-
-class SumsInFloat16(ReLULinearAttention):
-    def mix(self, q, k, v, grid):
-        total = k.relu().mT @ v
-        return q.relu() @ total / (q.relu() @ k.relu().sum(-2).unsqueeze(-1) + 1e-15)
-
-
-class FlagIsAString(ReLULinearAttention):
-    linear = "yes"
-
-
-class DropsATail(ReLULinearAttention):
-    """Works on pairs of tokens."""
-
-    def forward(self, x, grid):
-        return super().forward(x, grid)[:, : max(x.shape[1] // 2 * 2, 2)]
-
-
-class ForgetsItsFeatures(ReLULinearAttention):
-    """What was drawn at the start is in no state dict."""
-
-    def __init__(self, dim, num_heads):
-        super().__init__(dim, num_heads)
-        self.mirror = torch.randn(dim).sign()
-
-    def forward(self, x, grid):
-        return super().forward(x * self.mirror.to(x), grid)
-
-
-class ChangesItsInput(ReLULinearAttention):
-    def forward(self, x, grid):
-        if not x.requires_grad:
-            x -= x.mean(1, keepdim=True)
-        return super().forward(x, grid)
-
-
-class TruncatesToFloat32(ReLULinearAttention):
-    def forward(self, x, grid):
-        return super().forward(x.float().to(x.dtype), grid).float()
-
-
+@pytest.mark.usefixtures("uncompiled")
 @pytest.mark.parametrize(
     ("broken", "law"),
     [
-        (WrongNormaliser, "forward is forward_dense on 5×3"),
-        (WrongGradient, "gradients are those of forward_dense on 5×3"),
-        (WrongGradient, "finite differences"),
-        (LeakingBatch, "does not depend on its batch"),
-        (Undecided, "the same input gives the same output"),
-        (DeadGradient, "every parameter gets a finite gradient"),
-        (KnowsWhereItIs, "moved tokens"),
-        (KnowsItsGrid, "moved tokens"),
-        (MeansInsteadOfSums, "sum of the tiles' states"),
-        (OneTileAtATime, "sum of the tiles' states"),
-        (HidesTorchsApply, "module.apply(function)"),
-        (NotLinearAtAll, "twice the tokens"),
-        (SumsInFloat16, "float16"),
-        (FlagIsAString, "True or False"),
-        (DropsATail, "as many tokens out, on 1×7"),
-        (ForgetsItsFeatures, "a state dict"),
-        (ChangesItsInput, "left alone"),
-        (TruncatesToFloat32, "finite differences"),
+        (b.Undecided, "the same input gives the same output"),
+        (b.DropsATail, "as many tokens out, on 1×7"),
+        (b.TruncatesToFloat32, "finite differences"),
     ],
 )
-def test_a_broken_attention_is_told_which_law_it_breaks(broken, law):
-    report = check_attention(broken)
-    assert any(law in finding.law for finding in report.failed), str(report)
+def test_what_is_wrong_everywhere_is_told_so_here_too(broken, law):
+    assert any(law in finding.law for finding in check_attention(broken).failed)
 
 
-@pytest.mark.parametrize(
-    ("broken", "innocent"), [(NotLinearAtAll, 1), (HidesTorchsApply, 1), (DeadGradient, 1), (FlagIsAString, 1)]
-)
-def test_laws_that_are_kept_are_not_blamed(broken, innocent):
-    assert len(check_attention(broken).failed) == innocent
+def test_another_answer_when_compiled_is_found():
+    blamed(check_attention(b.OtherwiseWhenCompiled), ("torch.compile",))
 
 
-class MeanOfAll(nn.Module):
-    """A third party's: torch only, no twin, parameters that start at zero."""
+@pytest.mark.parametrize("cls", [b.Plain, tiles.Local])
+def test_what_the_broken_ones_are_made_from_conforms(cls):
+    check_attention(cls).require()
 
-    linear, permutation_equivariant, additive = True, True, False
 
-    def __init__(self, dim, *, depth=1):
-        super().__init__()
-        self.out = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
-        for part in self.out:
-            nn.init.zeros_(part.weight)
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("halo", [1, 2, 3])
+def test_a_larger_halo_than_needed_is_no_breach(halo):
+    class Wide(tiles.Local):
+        pass
 
-    def forward(self, x, grid):
-        for part in self.out:
-            x = x + part(x.mean(1, keepdim=True).expand_as(x))
-        return x
+    Wide.halo = halo
+    (finding,) = [f for f in check_attention(Wide).require().findings if TILES in f.law]
+    assert finding.status == "passed"
 
 
 def test_a_class_that_knows_nothing_of_linearsr_passes_and_keeps_its_options():
-    report = check_attention(MeanOfAll, {"depth": 2}).require()
+    report = check_attention(b.MeanOfAll, {"depth": 2}).require()
     assert report.findings[0].detail == f"{2 * (16 * 16 + 16)} parameters"
-    assert {f.law for f in report.findings if f.status == "skipped"} >= {"forward is forward_dense on 5×3 tokens"}
+    skipped = {finding.law for finding in report.findings if finding.status == "skipped"}
+    assert skipped >= {"forward is forward_dense on 5×3 tokens", "a head's output depends on no other head"}
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_what_declares_nothing_of_its_cost_is_measured_and_never_blamed():
+    class Quadratic(b.QuadraticInAll):
+        linear = False
+
+    report = check_attention(Quadratic).require()
+    (flops,) = [finding.detail for finding in report.findings if "FLOPs" in finding.law]
+    power = float(flops.partition("N^")[2].split()[0])
+    assert 1.8 < power < 2  # the projections are linear in N
+    assert "linear is not declared" in flops
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_the_number_of_the_block_is_offered():
+    class Odd(b.Plain):
+        def __init__(self, dim, num_heads, layer):
+            assert layer == 1
+            super().__init__(dim, num_heads)
+
+    check_attention(Odd, layer=1).require()
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_class_that_no_import_finds_is_not_blamed_for_that():
+    class Here(b.Plain):
+        pass
+
+    (finding,) = [f for f in check_attention(Here).require().findings if "pickling" in f.law]
+    assert finding.status == "skipped"
 
 
 def test_a_class_that_does_not_build_is_told_why_and_tried_no_further():
-    report = check_attention(MeanOfAll, {"deptth": 2})
+    report = check_attention(b.MeanOfAll, {"deptth": 2})
     assert [finding.law for finding in report.findings] == ["builds a torch module from what the model supplies"]
     assert "deptth" in report.failed[0].detail
 
@@ -187,18 +139,16 @@ def test_a_function_is_no_module():
     assert "wanted a torch.nn.Module" in report.failed[0].detail
 
 
-def test_a_halo_is_left_untried_and_said_so():
-    class Wider(ReLULinearAttention):
-        halo = 1
-
-    (finding,) = [f for f in check_attention(Wider).findings if "tiles" in f.law]
-    assert finding.status == "skipped"
-    assert "halo is 1" in finding.detail
-
-
 def test_the_check_leaves_global_randomness_alone():
     torch.manual_seed(3)
-    check_attention(MeanOfAll)
+    check_attention(b.MeanOfAll)
     after = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_time_is_measured_only_if_asked_for():
+    assert not any("time" in finding.law for finding in check_attention(b.Plain).findings)
+    (finding,) = [f for f in check_attention(b.Plain, timing=True).findings if "CPU time" in f.law]
+    assert "ms at 8192 tokens" in finding.detail

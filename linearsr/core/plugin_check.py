@@ -1,0 +1,96 @@
+"""One component of any kind against the laws of its kind: what tools/check_plugin.py calls.
+
+A kind's laws are found by convention, as `check_<kind>` in `<home of its registry>.conformance`. Such a function takes
+`cls` and `options`, or `make`, a factory, or else an instance; and keywords of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from importlib_metadata import EntryPoint
+
+from linearsr.core.conformance import ConformanceReport
+from linearsr.core.errors import ConfigError, LinearSRError, PluginLoadError, nearest
+from linearsr.core.registries import ALL
+from linearsr.core.registry import Registry
+from linearsr.core.signatures import merge_offer, protocol_members, refuse_unknown_keys
+
+Check = Callable[..., ConformanceReport]
+
+
+def check_component(
+    target: str, kind: str = "attention", options: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+) -> ConformanceReport:
+    """target: "module:Class", as in an entry point, or a name that a config may hold; options: its own keys, as in a config.
+
+    settings: keywords of the kind's check (dim, num_heads, timing, …). Raises ConfigError for an unknown kind, key or
+    setting, UnknownComponentError and PluginLoadError; laws broken are in the report.
+    """
+    registry, check = _laws_of(kind)
+    settings, options = dict(settings or {}), dict(options or {})
+    refuse_unknown_keys(check, settings, f"the check of {kind}")
+    component = _load(target, registry)
+    refuse_unknown_keys(component, options, f"the options of {target}")
+    parameters = inspect.signature(check).parameters
+    if "cls" in parameters:
+        return check(component, options, **settings)
+    make = partial(_build, target, component, options, registry)
+    return check(make if "make" in parameters else make(), **settings)
+
+
+def kinds() -> dict[str, Registry]:
+    """Kinds that have laws, by the name of their entry-point group in the singular: "attention", "router", "time_grid", …"""
+    return {_kind(registry): registry for registry in ALL if _check(registry)}
+
+
+def _laws_of(kind: str) -> tuple[Registry, Check]:
+    for registry in ALL:
+        if _kind(registry) == kind and (check := _check(registry)):
+            return registry, check
+    known = list(kinds())
+    raise ConfigError(f"no laws for the kind {kind!r}{nearest(kind, known) or '.'} Kinds: {', '.join(known)}")
+
+
+def _kind(registry: Registry) -> str:
+    return registry.group.rpartition(".")[-1].removesuffix("s")
+
+
+def _check(registry: Registry) -> Check | None:
+    for home in registry.homes:
+        if home.startswith("linearsr.") and find_spec(f"{home}.conformance"):
+            check = getattr(import_module(f"{home}.conformance"), f"check_{_kind(registry)}", None)
+            if check:
+                return check
+    return None
+
+
+def _load(target: str, registry: Registry) -> Any:
+    if ":" not in target:
+        return registry.require(target)
+    try:
+        component = EntryPoint(name=target, value=target, group=registry.group).load()
+    except Exception as cause:  # whatever the module raises is its own
+        raise PluginLoadError(f"{target!r} does not load: {type(cause).__name__}: {cause}") from cause
+    if not callable(component):
+        raise PluginLoadError(f"{target!r} is of type {type(component).__name__}; wanted a class")
+    return component
+
+
+def _build(target: str, component: Callable[..., Any], options: Mapping[str, Any], registry: Registry) -> Any:
+    """As `Registry.build`, of a component that need not be registered."""
+    arguments = merge_offer(component, options, {})
+    try:
+        made = component(**arguments)
+    except LinearSRError:
+        raise
+    except Exception as cause:
+        raise ConfigError(f"{target} cannot be built from {options}: {type(cause).__name__}: {cause}") from cause
+    if lacking := [name for name in protocol_members(registry.protocol) if not hasattr(made, name)]:
+        raise ConfigError(f"{target} is no {registry.name}: it lacks {', '.join(lacking)}")
+    return made

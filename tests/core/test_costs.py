@@ -1,0 +1,121 @@
+"""Products and bytes are counted exactly, and growth is measured as it was made."""
+
+import math
+import os
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linearsr.core.costs import REPEATS, cpu_seconds, exponent, flops, growth_exponent, peak_bytes
+
+sizes = st.integers(1, 40)
+WORD = 4
+"""Bytes of a float32."""
+
+
+@given(sizes, sizes, sizes)
+def test_a_product_of_matrices_counts_two_for_each_multiply_add(m, k, n):
+    assert flops(lambda: torch.ones(m, k) @ torch.ones(k, n)) == 2 * m * k * n
+
+
+@given(st.integers(2, 20), st.integers(1, 8))
+def test_fused_attention_counts_both_its_products(tokens, width):
+    q = torch.ones(1, 1, tokens, width)
+    assert flops(lambda: F.scaled_dot_product_attention(q, q, q)) == 2 * 2 * tokens**2 * width
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=6), st.booleans())
+def test_the_peak_is_what_was_alive_at_one_time(counts, kept):
+    def work():
+        alive = []
+        for count in counts:
+            if not kept:
+                alive.clear()
+            alive.append(torch.empty(count))
+
+    assert peak_bytes(work) == WORD * (sum(counts) if kept else max(counts))
+
+
+def test_what_was_there_before_does_not_count_and_what_stays_does():
+    before, kept = torch.empty(1000), []
+    assert peak_bytes(lambda: kept.append(before[:10].clone())) == WORD * 10
+
+
+def test_temporaries_inside_a_kernel_are_seen():
+    x = torch.ones(10000)  # kthvalue works on a copy of its own
+    assert peak_bytes(lambda: x.kthvalue(5)) >= WORD * 10000
+
+
+def test_the_same_work_takes_the_same_bytes_every_time():
+    layer, x = torch.nn.Linear(8, 8), torch.ones(64, 8)
+
+    def work():
+        layer(x).softmax(-1).sum().backward()
+        layer.zero_grad()
+
+    assert len({peak_bytes(work) for _ in range(5)}) == 1
+
+
+def test_the_environment_is_left_as_it_was():
+    before = dict(os.environ)
+    peak_bytes(lambda: torch.ones(3))
+    assert dict(os.environ) == before
+
+
+def test_work_that_fails_says_so_and_the_next_is_measured():
+    with pytest.raises(ZeroDivisionError):
+        peak_bytes(lambda: 1 / 0)
+    assert peak_bytes(lambda: torch.empty(100)) == WORD * 100
+
+
+@pytest.mark.gpu
+def test_on_cuda_the_peak_is_the_allocators():
+    peak = peak_bytes(lambda: torch.empty(1 << 20, device="cuda"), "cuda")
+    assert peak == WORD << 20
+
+
+def test_time_is_the_median_of_several_calls_and_threads_are_given_back():
+    calls, threads = [], torch.get_num_threads()
+    assert cpu_seconds(lambda: calls.append(torch.get_num_threads())) >= 0
+    assert calls == [1] * (REPEATS + 1)
+    assert torch.get_num_threads() == threads
+
+
+@given(st.floats(0.2, 3), st.floats(1, 1e6), st.floats(0, 1e12))
+def test_the_exponent_is_found_behind_any_constant_part(power, factor, constant):
+    ns = [1024, 2048, 4096, 8192]
+    costs = [constant + factor * n**power for n in ns]
+    # a difference of float64 keeps 1e-16 of the constant; the smallest increment is what that is compared with
+    rounding = 1e-15 * costs[-1] / (costs[1] - costs[0])
+    assert growth_exponent(ns, costs) == pytest.approx(power, abs=1e-9 + 10 * rounding)
+
+
+@given(st.floats(0.2, 3), st.floats(1, 1e6))
+def test_without_a_constant_part_least_squares_finds_it_too(power, factor):
+    ns = [1000, 3000, 5000]
+    assert exponent(ns, [factor * n**power for n in ns]) == pytest.approx(power, abs=1e-9)  # float64 logarithms
+
+
+@given(st.floats(0, 1e12))
+def test_what_does_not_grow_has_the_exponent_zero(cost):
+    assert growth_exponent([1, 2, 4], [cost] * 3) == 0
+
+
+@pytest.mark.parametrize("fit", [exponent, growth_exponent])
+@given(side=st.integers(1, 100), window=st.integers(2, 70))
+def test_padded_windows_of_any_size_never_look_more_than_linear(fit, side, window):
+    def padded(length):
+        return math.ceil(length / window) * window
+
+    grids = [(side, side), (side, 2 * side), (2 * side, 2 * side)]
+    power = fit([h * w for h, w in grids], [padded(h) * padded(w) for h, w in grids])
+    assert power <= 1 + 1e-12  # rounding of two logarithms
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(1, 1e6)), min_size=1, max_size=4))
+def test_the_largest_of_several_linear_costs_never_looks_more_than_linear(moments):
+    ns = [1024, 2048, 4096]
+    assert exponent(ns, [max(constant + slope * n for constant, slope in moments) for n in ns]) <= 1 + 1e-12
