@@ -3,6 +3,7 @@
     o_i = φ(q_i) S / (φ(q_i) n + eps),   S = 1/N Σ_j φ(k_j)ᵀ v_j,   n = 1/N Σ_j φ(k_j)ᵀ
 
 B pictures, H heads, N tokens, D width of a query's and a key's features, E width of a value. (LinearSR; the maths is Sana's.)
+Computed in blocks that fit the cache on a CPU (`chunked`), by Triton on a GPU (`triton_linear`), else in one pass.
 S and n are sums over tokens, so a picture may be summed tile by tile: `state + state`, then `apply_state` on each tile.
 """
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from linearsr.attention.chunked import ChunkedLinearAttention, read_blocks, sum_blocks
 from linearsr.core.errors import ShapeError
+from linearsr.core.triton_presence import HAS_TRITON
 
 EPS = 1e-15
 """Sana's; it is 0 in float16, so it is added in at least float32."""
@@ -81,6 +83,13 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, eps: float, *, rectify: bool) -> Te
         raise ShapeError(
             f"q, k, v are {list(q.shape)}, {list(k.shape)}, {list(v.shape)}; wanted [B, H, N, D] twice and [B, H, N, E]"
         )
+    if q.is_cuda and HAS_TRITON:
+        from linearsr.attention import triton_linear  # imports Triton, so not before a CUDA tensor has come
+
+        if torch.is_autocast_enabled("cuda"):  # norms leave queries and keys in float32, which misses the tensor cores
+            q, k = q.to(v.dtype), k.to(v.dtype)
+        if triton_linear.supports(q, k, v):
+            return triton_linear.triton_linear_attention(q, k, v, eps=eps, rectify=rectify)
     if q.device.type == "cpu" and not torch.compiler.is_compiling():
         with torch.autocast("cpu", enabled=False):
             return ChunkedLinearAttention.apply(q, k, v, wide_dtype(q, k, v), eps, rectify)
