@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Attention(Protocol):
-    """Token mixing, built as `cls(dim, num_heads, **options)`.
+    """Token mixing, built as `cls(dim, num_heads, **options)`; it may also take `layer`, the index of its block.
 
     linear:                  cost grows linearly with N
     permutation_equivariant: the order of the tokens does not matter (and so `grid` does not)
-    additive:                `state(x, grid)`, `+` on states and `apply(x, state, grid)` exist, with `halo` in tokens
+    additive:                `state(x, grid)`, `+` on states and `apply(x, state, grid)` exist, with `halo` in tokens: what they
+                             look at beyond a tile; where it is not 0, `state(x, grid, margin)` takes how many rows above and
+                             below and columns left and right of x belong to the neighbours. A state can be pickled.
     """
 
     linear: bool
@@ -40,7 +42,8 @@ class Attention(Protocol):
 
 @runtime_checkable
 class FeedForward(Protocol):
-    """Built as `cls(dim, **options)`."""
+    """Built as `cls(dim, **options)`. One that declares `halo`, how many tokens beyond its own each output looks at, works on
+    pictures in tiles too; it may not look at where in the picture its tokens are, but for zeros or repetition at its edges."""
 
     def __call__(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """x [B, N, C] -> [B, N, C]."""
@@ -49,7 +52,10 @@ class FeedForward(Protocol):
 
 @runtime_checkable
 class Stem(Protocol):
-    """LR picture to features on the latent grid, built as `cls(stride, **options)`; `out_channels` says how many."""
+    """LR picture to features on the latent grid, built as `cls(stride, **options)`; `out_channels` says how many.
+
+    One that declares `halo`, how many LR pixels beyond its own a latent pixel looks at, works on pictures in tiles too.
+    """
 
     out_channels: int
 

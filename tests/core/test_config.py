@@ -6,6 +6,7 @@ import pytest
 
 from linearsr.core.config import OverrideNote, config_hash, load_config, parse_options
 from linearsr.core.errors import ConfigError, LinearSRError, UnknownComponentError
+from tests.shipped import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart_x4.py"
@@ -17,7 +18,7 @@ def write(folder: Path, text: str, name: str = "child.py") -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_config_passes_the_check(path: Path) -> None:
     assert load_config(path).model.type == "LinearSR"
 

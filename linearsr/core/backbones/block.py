@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from linearsr.core.backbones.cross_attention import CrossAttention, CrossTokens
 from linearsr.core.backbones.modulation import gated_residual, modulated_norm, scale_shift_table
+from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION, FEED_FORWARDS
 
 
 class LinearBlock(nn.Module):
     """x += gate·Attention(LN(x)·(1+scale)+shift); x += Cross(x, y); x += gate·FeedForward(LN(x)·(1+scale)+shift) (Sana).
 
-    cross: CrossAttention's options, None without guidance.
+    layer: its index, offered to the attention; cross: CrossAttention's options, None without guidance.
+    Its stages, `normed`, `attended` and `fed`, are methods of their own, so that tiles and ranks run what one picture does.
     """
 
     compile_alone = True  # all blocks of a denoiser are alike and share what is compiled for one
@@ -27,10 +29,11 @@ class LinearBlock(nn.Module):
         attention: Mapping[str, Any],
         feed_forward: Mapping[str, Any],
         cross: Mapping[str, Any] | None,
+        layer: int = 0,
     ):
         super().__init__()
         self.scale_shift_table = scale_shift_table(6, dim)
-        self.attention = ATTENTION.build(attention, dim=dim, num_heads=num_heads)
+        self.attention = ATTENTION.build(attention, dim=dim, num_heads=num_heads, layer=layer)
         self.cross_attention = None if cross is None else CrossAttention(dim, **cross)
         self.feed_forward = FEED_FORWARDS.build(feed_forward, dim=dim)
 
@@ -40,8 +43,31 @@ class LinearBlock(nn.Module):
 
     def forward(self, x: Tensor, grid: tuple[int, int], modulation: Tensor, cross: CrossTokens | None) -> Tensor:
         """x [B, N, D]; modulation [6, B or 1, D]. Returns [B, N, D]."""
-        shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = modulation.unbind(0)
-        x = gated_residual(x, gate, self.attention(modulated_norm(x, shift, scale), grid))
-        if self.cross_attention is not None and cross is not None:
-            x = x + self.cross_attention(x, cross)
-        return gated_residual(x, gate_ffn, self.feed_forward(modulated_norm(x, shift_ffn, scale_ffn), grid))
+        x = self.attended(x, self.attention(self.normed(x, modulation), grid), modulation, cross)
+        return self.fed(x, grid, modulation)
+
+    def normed(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x [B, N, D] as the attention sees it."""
+        return modulated_norm(x, *modulation[:2].unbind(0))
+
+    def attended(self, x: Tensor, update: Tensor, modulation: Tensor, cross: CrossTokens | None) -> Tensor:
+        """x and what the attention says of it, [B, N, D] -> [B, N, D], guidance looked at."""
+        x = gated_residual(x, modulation[2], update)
+        return x if self.cross_attention is None or cross is None else x + self.cross_attention(x, cross)
+
+    def fed(self, x: Tensor, grid: tuple[int, int], modulation: Tensor) -> Tensor:
+        """x [B, N, D] -> [B, N, D], through the feed-forward."""
+        shift, scale, gate = modulation[3:].unbind(0)
+        return gated_residual(x, gate, self.feed_forward(modulated_norm(x, shift, scale), grid))
+
+
+def attention_of_each_block(attention: Mapping[str, Any] | Sequence[Mapping[str, Any]], depth: int) -> list[Mapping[str, Any]]:
+    """One attention per block: a pattern is repeated from the first block on. Raises ConfigError."""
+    if isinstance(attention, Mapping):
+        return [attention] * depth
+    if not 1 <= len(attention) <= depth:
+        raise ConfigError(
+            f"denoiser.attention is a list of {len(attention)} for depth={depth} blocks; wanted between 1 and {depth}: "
+            "it is repeated over the blocks"
+        )
+    return [attention[layer % len(attention)] for layer in range(depth)]

@@ -14,15 +14,19 @@ import torch
 from torch import Tensor
 
 from linearsr.core.backbones.question import Question, question
+from linearsr.core.backbones.tiling import Area, TokenBuffer, features_of
 from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
-from linearsr.core.module_laws import EXACT, Trial, builder, hold_module_laws
+from linearsr.core.module_laws import hold_module_laws
 from linearsr.core.randomness import generator
 from linearsr.core.structures import GuidanceTokens
+from linearsr.core.trial import EXACT, Trial, builder
 
 Grid = tuple[int, int]
 
 GRIDS: tuple[Grid, ...] = ((1, 1), (1, 5), (7, 3))
 """One token, one row, odd sides."""
+TILE: Grid = (2, 3)
+"""Small enough that a halo too small shows, on a grid that it does not divide."""
 AUDIBLE = 1e-6
 """What an input must at least change, of the output's largest value: far over float64's rounding, far under any real use."""
 
@@ -88,7 +92,7 @@ def check_denoiser(
 def check_feed_forward(
     cls: Callable[..., Any], options: Mapping[str, Any] | None = None, *, dim: int = 16, seed: int = 0
 ) -> ConformanceReport:
-    """Shapes, types, gradients, independence of the batch. cls is built as `cls(dim=…, **options)`."""
+    """Shapes, types, gradients, independence of the batch, `halo` where declared. cls is built as `cls(dim=…, **options)`."""
     report = ConformanceReport(getattr(cls, "__name__", str(cls)))
 
     def trial(grid: Grid) -> Trial:
@@ -102,6 +106,7 @@ def check_feed_forward(
     if hold_module_laws(report, trial((5, 3))):
         for grid in GRIDS:
             report.hold(f"tokens in, as many tokens out, on {grid[0]}×{grid[1]} tokens", partial(same_shape, grid))
+        report.hold("declared halo: a tile with it gives what the whole gives", lambda: _tokens_of_tiles(trial((7, 8)), (7, 8)))
     return report
 
 
@@ -112,7 +117,7 @@ def check_stem(
     strides: tuple[int, ...] = (2, 1, 3, 8),
     seed: int = 0,
 ) -> ConformanceReport:
-    """Sizes at every stride, `out_channels`, types, gradients, independence of the batch.
+    """Sizes at every stride, `out_channels`, types, gradients, independence of the batch, and `halo` where declared.
 
     cls is built as `cls(stride=…, **options)`, stride being LR pixels per latent pixel and side; the laws of every module
     are held at the first of `strides`.
@@ -134,12 +139,47 @@ def check_stem(
     if hold_module_laws(report, trial(strides[0], (4, 6))):
         for stride in strides:
             report.hold(f"out_channels features on the latent grid at stride {stride}", partial(features, stride))
+            law = f"declared halo: a tile with it gives what the whole gives at stride {stride}"
+            report.hold(law, partial(_features_of_tiles, trial(stride, (7, 8)), stride))
     return report
 
 
 def _shape(out: Tensor, wanted: tuple[int, ...]) -> None:
     if out.shape != wanted or not bool(out.isfinite().all()):
         raise AssertionError(f"the output is {list(out.shape)}, finite: {bool(out.isfinite().all())}; wanted {list(wanted)}")
+
+
+def _declared_halo(module: Any) -> int:
+    if not hasattr(module, "halo"):
+        raise LawSkippedError("none is declared, so it works on whole pictures only")
+    if not isinstance(module.halo, int) or module.halo < 0:
+        raise AssertionError(f"halo is {module.halo!r}; wanted a whole number ≥ 0")
+    return module.halo
+
+
+@torch.no_grad()
+def _tokens_of_tiles(asked: Trial, grid: Grid) -> str:
+    module, x, picture = asked.module(), asked.x, Area.whole(grid)
+    halo, whole = _declared_halo(module), TokenBuffer.of(asked.output(), picture)
+
+    def alone(tile: Area) -> Tensor:
+        around = tile.grown(halo, picture)
+        return tile.cut_tokens(module(around.cut_tokens(x, picture), around.grid), around)
+
+    tiles = picture.split(TILE)
+    joined = TokenBuffer.collect(((tile, alone(tile)) for tile in tiles), picture, x.device, pinned=False)
+    return close(f"{len(tiles)} tiles with a halo of {halo}", joined.values, whole.values, EXACT)
+
+
+@torch.no_grad()
+def _features_of_tiles(asked: Trial, stride: int) -> str:
+    stem, lr = asked.module(), asked.x
+    halo, whole = _declared_halo(stem), asked.output()
+    tiles = Area(0, whole.shape[-2], 0, whole.shape[-1]).split(TILE)
+    joined = torch.empty_like(whole)
+    for tile in tiles:
+        tile.cut(joined).copy_(features_of(stem, lr, tile, stride))
+    return close(f"{len(tiles)} tiles with a halo of {halo}", joined, whole, EXACT)
 
 
 def _latent_shape(module: Any, asked: Question) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -75,6 +76,18 @@ class CrossAttention(nn.Module):
         if norm is not None:
             flat = norm(flat.to(norm.weight.dtype))
         return rearrange(flat, "b n (h d) -> b h n d", h=self.num_heads)
+
+
+def without_padding(guidance: GuidanceTokens) -> GuidanceTokens:
+    """The tokens that some picture of the batch counts, or the first if none does: the others have no weight anywhere.
+
+    While gradients are recorded or code is compiled all are kept, so that batches are alike in size.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return guidance
+    counted = guidance.mask.any(0)
+    counted[0] |= not bool(counted.any())
+    return guidance if bool(counted.all()) else GuidanceTokens(guidance.tokens[:, counted], guidance.mask[:, counted])
 
 
 def check_guidance(guidance: GuidanceTokens, width: int, batch: int) -> None:

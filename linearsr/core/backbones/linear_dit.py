@@ -5,7 +5,7 @@ B pictures, C latent channels, (h, w) latent grid, p patch size, N = h/p · w/p 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,11 +14,21 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from linearsr.core.backbones.block import LinearBlock
-from linearsr.core.backbones.cross_attention import CrossTokens, GuidanceProjection, check_guidance
+from linearsr.core.backbones.block import LinearBlock, attention_of_each_block
+from linearsr.core.backbones.cross_attention import CrossTokens, GuidanceProjection, check_guidance, without_padding
 from linearsr.core.backbones.modulation import modulated_norm, scale_shift_table
 from linearsr.core.backbones.patch_embed import PatchEmbed, SinCosPositions
 from linearsr.core.backbones.prepared import Prepared, TimeTables
+from linearsr.core.backbones.tiling import (
+    Area,
+    Grid,
+    Sweep,
+    TokenBuffer,
+    features_of_tiles,
+    plan_of,
+    require_additive,
+    tile_shape,
+)
 from linearsr.core.backbones.timestep_embed import TimestepEmbed
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import DENOISERS, STEMS
@@ -31,6 +41,7 @@ Part = Mapping[str, Any]
 class LinearDiT(nn.Module):
     """Denoiser of `depth` blocks; the attention, the feed-forward and the LR stem are parts of their own.
 
+    attention:          of every block, or a list of them that is repeated over the blocks
     width, head_width:  D and the width of an attention head, which divides it (Sana: 1152 or 2240, heads of 32)
     lr_stem:            None for a plain text-to-image Sana, which sees no LR picture
     cross_head_width:   of the cross-attention to guidance, head_width by default; guidance_width None: no cross-attention
@@ -40,6 +51,9 @@ class LinearDiT(nn.Module):
                         position_base tokens per side as the unit
     zero_init:          the last layer and all gates start at 0, so that F starts at 0 (our choice, for small models)
     activation_checkpointing: in training a block keeps its input alone and is computed again on the way back
+    tile:               tokens per side, or (rows, columns) of them: without gradients, a picture of more tokens is computed in
+                        tiles of at most that size, exactly, and its activations wait in host memory. Training, where
+                        gradients are recorded, computes it whole. Needs additive attention
     latent_channels, latent_factor, upscale and guidance_width: supplied by the model, from its own parts.
     """
 
@@ -50,7 +64,7 @@ class LinearDiT(nn.Module):
         head_width: int,
         *,
         latent_channels: int,
-        attention: Part,
+        attention: Part | Sequence[Part],
         feed_forward: Part,
         lr_stem: Part | None,
         latent_factor: int = 1,
@@ -63,6 +77,7 @@ class LinearDiT(nn.Module):
         position_base: int = 32,
         zero_init: bool = False,
         activation_checkpointing: bool = False,
+        tile: int | Sequence[int] | None = None,
     ):
         super().__init__()
         if depth < 1 or width < 1 or head_width < 1 or width % head_width:
@@ -72,8 +87,9 @@ class LinearDiT(nn.Module):
         if latent_factor % upscale:
             raise ConfigError(f"LinearDiT: upscale={upscale} does not divide latent_factor={latent_factor}")
         self.latent_channels, self.patch_size, self.guidance_width = latent_channels, patch_size, guidance_width
+        self.width, self.stride, self.tile = width, latent_factor // upscale, tile_shape(tile)
         self.activation_checkpointing = activation_checkpointing
-        self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=latent_factor // upscale)
+        self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=self.stride)
         features = 0 if self.lr_stem is None else self.lr_stem.out_channels
         self.patch_embed = PatchEmbed(latent_channels + features, width, patch_size)
         self.positions = None if position_scale is None else SinCosPositions(width, position_base, position_scale)
@@ -82,8 +98,11 @@ class LinearDiT(nn.Module):
         self.guidance_projection = None if guidance_width is None else GuidanceProjection(guidance_width, width)
         cross = None if guidance_width is None else {"head_width": cross_head_width or head_width, "qk_norm": cross_qk_norm}
         self.blocks = nn.ModuleList(
-            LinearBlock(width, width // head_width, attention, feed_forward, cross) for _ in range(depth)
+            LinearBlock(width, width // head_width, own, feed_forward, cross, layer)
+            for layer, own in enumerate(attention_of_each_block(attention, depth))
         )
+        if self.tile is not None:
+            require_additive(self.blocks)
         self.scale_shift_table = scale_shift_table(2, width)
         self.head = nn.Linear(width, latent_channels * patch_size**2)
         if zero_init:
@@ -107,8 +126,12 @@ class LinearDiT(nn.Module):
             prepared = self.prepare(lr, guidance)
         elif lr is not None or guidance is not None:
             raise ConfigError("LinearDiT got lr or guidance together with prepared, which holds them; pass None for both")
-        grid = (z_t.shape[-2] // self.patch_size, z_t.shape[-1] // self.patch_size)
+        grid = self.patch_embed.grid_of(z_t)
+        self._check_prepared(prepared, grid, len(z_t))
         tables = (prepared.tables and prepared.tables.at(t)) or self.tables(t)
+        plan = plan_of(grid, self.tile, self.blocks, self.head.weight.device)
+        if plan is not None:
+            return Sweep(self, plan).velocity(z_t, tables, prepared)
         x = self.embed(z_t, grid, prepared)
         again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for block, modulation, cross in zip(self.blocks, tables.blocks, prepared.cross, strict=True):
@@ -133,20 +156,18 @@ class LinearDiT(nn.Module):
         embedded = self.time_embed(t)
         shared = self.time_block(F.silu(embedded))
         head = self.scale_shift_table[:, None] + embedded
-        return TimeTables(t, tuple(block.modulation(shared) for block in self._layers), head)
+        return TimeTables(t, tuple(block.modulation(shared) for block in self.layers), head)
 
-    def embed(self, z_t: Tensor, grid: tuple[int, int], prepared: Prepared) -> Tensor:
-        """z_t [B, C, h, w] -> tokens [B, N, D]."""
-        if prepared.lr_share is not None and prepared.grid != grid:
-            raise ShapeError(
-                f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size"
-            )
-        if prepared.lr_share is not None and len(prepared.lr_share) != len(z_t):
-            raise ShapeError(f"z_t is a batch of {len(z_t)} and the LR one of {len(prepared.lr_share)}; wanted one LR each")
-        x = self.patch_embed(z_t, prepared.lr_share)
-        if self.positions is None or prepared.lr_share is not None:  # the LR's share holds the positions
-            return x
-        return x + self.positions(grid, x)
+    def embed(self, z_t: Tensor, grid: Grid, prepared: Prepared, area: Area | None = None) -> Tensor:
+        """z_t [B, C, h, w] -> tokens [B, N, D].
+
+        grid: of the whole picture; area: the part of it that z_t is, by default all.
+        """
+        area = area or Area.whole(grid)
+        if prepared.lr_share is not None:  # it holds the positions
+            return self.patch_embed(z_t, prepared.lr_share.read(area, z_t.device))
+        x = self.patch_embed(z_t)
+        return x if self.positions is None else x + self.positions(grid, x, area)
 
     def project(self, x: Tensor, grid: tuple[int, int], modulation: Tensor) -> Tensor:
         """tokens [B, N, D]; modulation [2, B or 1, D] -> [B, C, h, w]."""
@@ -156,19 +177,29 @@ class LinearDiT(nn.Module):
         return rearrange(out, "b (h w) (p q c) -> b c (h p) (w q)", h=grid[0], p=p, q=p)
 
     @property
-    def _layers(self) -> list[LinearBlock]:
+    def layers(self) -> list[LinearBlock]:
         return list(self.blocks)  # type: ignore[arg-type]
 
-    def _look_at(self, lr: Tensor | None) -> tuple[Tensor | None, tuple[int, int] | None]:
+    def _look_at(self, lr: Tensor | None) -> tuple[TokenBuffer | None, Grid | None]:
         if (lr is None) != (self.lr_stem is None):
             stem = "no LR stem, so lr must be None" if self.lr_stem is None else "an LR stem and needs lr, or lr_stem=None"
             raise ConfigError(f"this LinearDiT has {stem}")
         if lr is None or self.lr_stem is None:
             return None, None
+        height, width = (side // self.stride // self.patch_size for side in lr.shape[-2:])
+        plan = plan_of((height, width), self.tile, self.blocks, self.head.weight.device)
+        if plan is not None:
+            grid = plan.picture.grid
+            found = features_of_tiles(self.lr_stem, lr, plan, self.stride, self.patch_size)
+            return plan.collect((tile, self._lr_share(features, tile, grid)) for tile, features in found), grid
         features = self.lr_stem(lr)
-        grid = (features.shape[-2] // self.patch_size, features.shape[-1] // self.patch_size)
+        whole = Area.whole(self.patch_embed.grid_of(features))
+        return TokenBuffer.of(self._lr_share(features, whole, whole.grid), whole), whole.grid
+
+    def _lr_share(self, features: Tensor, area: Area, grid: Grid) -> Tensor:
+        """features [B, F, h, w] of `area` -> the LR's share of its tokens, with their positions [B, n, D]."""
         share = self.patch_embed.share_of(features)
-        return share if self.positions is None else share + self.positions(grid, share), grid
+        return share if self.positions is None else share + self.positions(grid, share, area)
 
     def _attend_to(self, guidance: GuidanceTokens | None, batch: int | None) -> tuple[CrossTokens | None, ...]:
         if self.guidance_projection is None or guidance is None:
@@ -178,12 +209,11 @@ class LinearDiT(nn.Module):
                 )
             return (None,) * len(self.blocks)
         check_guidance(guidance, self.guidance_width or 0, batch or len(guidance.tokens))
+        guidance = without_padding(guidance)
         tokens = guidance.tokens.masked_fill(~guidance.mask[..., None], 0)  # 0·NaN is NaN: padding may hold anything
         projected = self.guidance_projection(tokens)
         return tuple(
-            block.cross_attention.tokens(projected, guidance.mask)
-            for block in self._layers
-            if block.cross_attention is not None
+            block.cross_attention.tokens(projected, guidance.mask) for block in self.layers if block.cross_attention is not None
         )
 
     def _check(self, z_t: Tensor, t: Tensor) -> None:
@@ -194,6 +224,16 @@ class LinearDiT(nn.Module):
         if t.dtype not in (torch.float32, torch.float64):
             raise ShapeError(f"t is {t.dtype}; wanted float32 or float64: 16 bits cannot tell two sampling times apart")
 
+    def _check_prepared(self, prepared: Prepared, grid: Grid, batch: int) -> None:
+        if prepared.lr_share is None:
+            return
+        if prepared.grid != grid:
+            raise ShapeError(
+                f"the latent has {grid} tokens and the LR {prepared.grid}; the LR must be padded to the latent's size"
+            )
+        if prepared.lr_share.batch != batch:
+            raise ShapeError(f"z_t is a batch of {batch} and the LR one of {prepared.lr_share.batch}; wanted one LR each")
+
     def _start_at_zero(self) -> None:
         """The head, and the gates (rows 2 and 5 of each table and the time block's part of them)."""
         width = self.time_block.in_features
@@ -203,5 +243,5 @@ class LinearDiT(nn.Module):
             for row in (2, 5):
                 self.time_block.weight[row * width : (row + 1) * width].zero_()
                 self.time_block.bias[row * width : (row + 1) * width].zero_()
-                for block in self._layers:
+                for block in self.layers:
                     block.scale_shift_table[row].zero_()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,6 +34,7 @@ class ConvStem(nn.Module):
     width:        channels between the convolutions; out_channels: of the last, `width` by default
     depth:        number of convolutions, ≥ 1
     Edges are padded by repeating them (our choice: zeros would darken the border).
+    halo: picture pixels beyond its own that a latent pixel looks at, on the side where they are more
     """
 
     def __init__(self, stride: int, *, width: int = 64, depth: int = 3, out_channels: int | None = None):
@@ -40,10 +43,10 @@ class ConvStem(nn.Module):
             raise ConfigError(f"ConvStem: stride={stride}, depth={depth}; wanted whole numbers ≥ 1")
         self.stride = stride
         self.out_channels = out_channels or width
+        strides = spread_strides(stride, depth)
+        self.halo = sum(math.prod(strides[:i]) for i in range(depth))  # one pixel of each convolution's input
         widths = [3, *[width] * (depth - 1), self.out_channels]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(widths[i], widths[i + 1], 3, step, padding=0) for i, step in enumerate(spread_strides(stride, depth))
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 3, step, padding=0) for i, step in enumerate(strides))
 
     def forward(self, lr_pm1: Tensor) -> Tensor:
         """[B, 3, h·stride, w·stride] in −1..1 -> [B, out_channels, h, w]."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from linearsr.core.backbones.tiling.geometry import Area
 from linearsr.core.errors import ConfigError, ShapeError
 
 
@@ -33,9 +34,14 @@ class PatchEmbed(nn.Module):
         """The last channels' share of the tokens, without bias: the embedding is linear, so the shares add."""
         return F.linear(self._patches(features), self.weight[:, -features.shape[1] :].flatten(1))
 
-    def _patches(self, x: Tensor) -> Tensor:
+    def grid_of(self, x: Tensor) -> tuple[int, int]:
+        """Rows and columns of tokens of a latent [B, C, h, w]. Raises ShapeError."""
         if any(side % self.patch_size for side in x.shape[-2:]):
             raise ShapeError(f"the latent is {list(x.shape[-2:])}; its sides must be multiples of patch_size={self.patch_size}")
+        return x.shape[-2] // self.patch_size, x.shape[-1] // self.patch_size
+
+    def _patches(self, x: Tensor) -> Tensor:
+        self.grid_of(x)
         return rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=self.patch_size, q=self.patch_size)
 
 
@@ -55,15 +61,20 @@ class SinCosPositions(nn.Module):
             )
         self.dim, self.base_size, self.scale = dim, base_size, scale
 
-    def forward(self, grid: tuple[int, int], like: Tensor) -> Tensor:
-        """[1, N, dim] in `like`'s dtype and device; columns in the first half of the channels, rows in the second."""
+    def forward(self, grid: tuple[int, int], like: Tensor, area: Area | None = None) -> Tensor:
+        """[1, N, dim] in `like`'s dtype and device; columns in the first half of the channels, rows in the second.
+
+        grid: of the whole picture; area: of which part the positions are wanted, of all by default.
+        """
+        area = area or Area.whole(grid)
         quarter = self.dim // 4
         omega = torch.exp(-math.log(10000.0) * torch.arange(quarter, dtype=torch.float64, device=like.device) / quarter)
         halves = []
-        for axis in (1, 0):
-            place = torch.arange(grid[axis], dtype=torch.float64, device=like.device) * self.base_size / grid[axis] / self.scale
+        for axis, (start, stop) in ((1, (area.left, area.right)), (0, (area.top, area.bottom))):
+            index = torch.arange(start, stop, dtype=torch.float64, device=like.device)
+            place = index * self.base_size / grid[axis] / self.scale
             angles = place[:, None] * omega
             waves = torch.cat([angles.sin(), angles.cos()], -1)
             halves.append(waves[None] if axis == 1 else waves[:, None])
-        both = [half.expand(*grid, -1) for half in halves]
+        both = [half.expand(*area.grid, -1) for half in halves]
         return rearrange(torch.cat(both, -1), "h w d -> 1 (h w) d").to(like.dtype)

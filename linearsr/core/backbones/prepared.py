@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from linearsr.core.backbones.cross_attention import CrossTokens
+from linearsr.core.backbones.tiling.token_buffer import TokenBuffer
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,11 @@ class TimeTables:
 
 @dataclass(frozen=True)
 class Prepared:
-    """lr_share: the LR's part of the embedding and the positions [B, N, D], None without a stem; grid: its token rows and
-    columns; cross: per block, None without guidance; tables: None if no times were given."""
+    """lr_share: the LR's part of the embedding and the positions, None without a stem, of one band of rows where ranks share
+    a picture; grid: token rows and columns of the whole; cross: per block, None without guidance; tables: None if no times
+    were given."""
 
-    lr_share: Tensor | None
+    lr_share: TokenBuffer | None
     grid: tuple[int, int] | None
     cross: tuple[CrossTokens | None, ...]
     tables: TimeTables | None

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from linearsr.core.conformance import LawSkippedError
-from linearsr.core.module_laws import Trial
 from linearsr.core.randomness import generator
 from linearsr.core.structures import GuidanceTokens
+from linearsr.core.trial import Trial
 
 PICTURES = 17
 """So that times lie 1/16 apart, 0 and 1 among them: each of the published experts serves some."""

@@ -9,7 +9,7 @@ RUNNER = "the runner"
 BLOCK = "the denoiser, for each of its blocks"
 
 OFFERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "attention": (BLOCK, ("dim", "num_heads")),
+    "attention": (BLOCK, ("dim", "num_heads", "layer")),
     "feed_forward": (BLOCK, ("dim",)),
     "lr_stem": ("the denoiser", ("stride",)),
     "router": ("the mixture of experts", ("log_snr",)),

@@ -159,7 +159,27 @@ class OneTooMany(ConvStem):
 def test_a_broken_feed_forward_or_stem_is_told_which_law_it_breaks():
     assert "as many tokens out" in check_feed_forward(ForgetsTheEnd).failed[0].law
     assert len(check_stem(WrongAboutItsWidth).failed) == 4
-    assert [finding.law[-8:] for finding in check_stem(OneTooMany, {"width": 4}).failed] == ["stride 1"]
+    assert {finding.law[-8:] for finding in check_stem(OneTooMany, {"width": 4}).failed} == {"stride 1"}
+
+
+class SeesFartherThanItSays(GatedConvFeedForward):
+    halo = 0
+
+
+class StemThatSeesFartherThanItSays(ConvStem):
+    def __init__(self, stride, *, width=4):
+        super().__init__(stride, width=width)
+        self.halo = 0
+
+
+class Negative(GatedConvFeedForward):
+    halo = -1
+
+
+def test_a_halo_that_is_too_small_is_told():
+    assert [finding.law[:13] for finding in check_feed_forward(SeesFartherThanItSays).failed] == ["declared halo"]
+    assert [finding.law[:13] for finding in check_stem(StemThatSeesFartherThanItSays).failed] == ["declared halo"] * 4
+    assert "wanted a whole number" in check_feed_forward(Negative).failed[0].detail
 
 
 def test_anybodys_feed_forward_and_stem_pass():

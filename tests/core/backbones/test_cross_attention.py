@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linearsr.core.backbones.cross_attention import CrossAttention, GuidanceProjection, check_guidance
+from linearsr.core.backbones.cross_attention import CrossAttention, GuidanceProjection, check_guidance, without_padding
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.structures import GuidanceTokens
 from tests.strategies import normal, seeds
@@ -110,3 +110,22 @@ def test_guidance_of_another_width_or_batch_is_refused():
     for width, batch in ((6, 2), (5, 3)):
         with pytest.raises((ConfigError, ShapeError), match="guidance"):
             check_guidance(words, width, batch)
+
+
+@given(seeds, st.integers(1, 6))
+def test_tokens_that_no_picture_counts_are_left_out_and_change_nothing(seed, length):
+    cross, x, words = layer(), normal(seed, 3, 5, 8), normal(seed + 1, 3, length, 8)
+    mask = normal(seed, 3, length) > 0.5
+    with torch.no_grad():
+        fewer = without_padding(GuidanceTokens(words, mask))
+        assert fewer.tokens.shape[1] == max(1, mask.any(0).sum())
+        torch.testing.assert_close(attend(cross, x, fewer.tokens, fewer.mask), attend(cross, x, words, mask), **ROUNDING)
+
+
+def test_all_tokens_are_kept_where_all_count_and_in_training():
+    counted, some = torch.ones(2, 4, dtype=torch.bool), torch.tensor([[True, False, False, False]]).expand(2, 4)
+    with torch.no_grad():
+        whole = GuidanceTokens(normal(0, 2, 4, 8), counted)
+        assert without_padding(whole) is whole
+    training = GuidanceTokens(normal(0, 2, 4, 8), some)
+    assert without_padding(training) is training

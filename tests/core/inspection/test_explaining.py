@@ -14,6 +14,7 @@ from linearsr.core.runner_keys import plain_tables, runner_keys
 from linearsr.core.signatures import accepted_keys
 from tests.plugins.packages import ATTENTION as PLUGIN
 from tests.plugins.packages import install
+from tests.shipped import CONFIGS
 
 ROOT = Path(__file__).parents[3]
 QUICKSTART = ROOT / "configs" / "quickstart_x4.py"
@@ -25,7 +26,7 @@ def keys(node: Any, path: tuple = ()) -> Iterator[str]:
         yield from keys(value, (*path, part))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_key_of_every_shipped_config_is_explained(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = resolve(path)
     monkeypatch.setattr(explaining, "resolve", lambda source, options: cfg)  # read once, not once for each key

@@ -11,6 +11,7 @@ from linearsr.core.config import load_config
 from linearsr.core.inspection.offers import OFFERS, supplied_by
 from linearsr.core.key_check import component_of, typed_nodes
 from linearsr.core.signatures import accepted_keys
+from tests.shipped import CONFIGS
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(linearsr.__file__).parent
@@ -48,7 +49,7 @@ def test_every_key_of_the_table_is_a_registrys_first() -> None:
     assert set(OFFERS) <= {registry.keys[0] for registry in registries.ALL}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_law_what_a_shipped_config_must_set_and_does_not_is_supplied(path: Path) -> None:
     for at, node, registry in typed_nodes(load_config(path)):
         for name in accepted_keys(component_of(at, node, registry)).required:

@@ -105,6 +105,8 @@ def _check(module: nn.Module, units: Sequence[str]) -> None:
             f"{type(denoiser).__name__} routes each rank to experts of its own, and the pieces of an expert must come from all "
             'ranks at once; train its experts one by one, or set model_wrapper_cfg=dict(type="ReplicatedModel")'
         )
+    if any(getattr(part, "tile", None) for part in denoiser.modules()):
+        raise ConfigError("ShardedModel computes whole pictures only; set model.denoiser.tile=None")
     others = [name for name, p in module.named_parameters() if p.requires_grad and not name.startswith("denoiser.")]
     if others:
         raise ConfigError(
