@@ -28,6 +28,8 @@ PACKAGES = (
     "safetensors",
     "scikit-image",
     "scikit-learn",
+    "diffusers",
+    "triton",
 )
 
 

@@ -46,7 +46,7 @@ def test_a_picture_of_one_pixel_is_restored(run: Run, config: Path, tmp_path: Pa
 def test_components_are_listed_with_summary_and_distribution(run: Run) -> None:
     done = run("list_components.py")
     assert done.returncode == 0, done.stderr
-    line = next(line for line in done.stdout.splitlines() if "ReLULinearAttention" in line)
+    line = next(line for line in done.stdout.splitlines() if "│ ReLULinearAttention" in line)
     assert "Linear attention with φ = ReLU" in line
     assert "linearsr" in line
     for kind in ("attention", "autoencoder", "solver", "metric", "dataset"):

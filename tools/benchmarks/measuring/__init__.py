@@ -1,0 +1,27 @@
+"""What the benchmarks share: rounds in turn, times by part, the roofline, goals, pages."""
+
+from measuring.goals import Goal, Judged, goal_rows, print_goals
+from measuring.layers import LayerClock, Part
+from measuring.pages import fill_page, markdown_table
+from measuring.roofline import Peak, Work, measure_peak
+from measuring.rounds import Stopwatch, Timing, crossover, exponents, interleave, stopwatch
+
+__all__ = [
+    "Goal",
+    "Judged",
+    "LayerClock",
+    "Part",
+    "Peak",
+    "Stopwatch",
+    "Timing",
+    "Work",
+    "crossover",
+    "exponents",
+    "fill_page",
+    "goal_rows",
+    "interleave",
+    "markdown_table",
+    "measure_peak",
+    "print_goals",
+    "stopwatch",
+]
