@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from linearsr.attention.one_pass import attend_at_once
 
 BLOCK_BYTES = 2**21
 """Of the two buffers together; 1 to 4 MiB are alike on cores with 1 MiB of their own cache, more and less is slower."""
@@ -51,7 +52,10 @@ def read_blocks(q: Tensor, summary: Tensor, dtype: torch.dtype, eps: float, rect
 
 
 class ChunkedLinearAttention(torch.autograd.Function):
-    """`ChunkedLinearAttention.apply(q, k, v, wide, eps, rectify)` -> [B, H, N, E] in v's dtype. Once differentiable."""
+    """`ChunkedLinearAttention.apply(q, k, v, wide, eps, rectify)` -> [B, H, N, E] in v's dtype.
+
+    Where the gradient is itself to be differentiated (`create_graph=True`) it is made in one pass, which can be.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, wide: torch.dtype, eps: float, rectify: bool) -> Tensor:
@@ -61,9 +65,13 @@ class ChunkedLinearAttention(torch.autograd.Function):
         return read_blocks(q, summary, v.dtype, eps, rectify)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, summary = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            out = attend_at_once(q, k, v, summary.dtype, ctx.eps, ctx.rectify)
+            wanted = [x for x, needed in zip((q, k, v), ctx.needs_input_grad, strict=False) if needed]
+            found = iter(torch.autograd.grad(out, wanted, gradients[0], create_graph=True))
+            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None, None, None
         dq, dsummary = _query_gradients(q, summary, gradients[0], ctx.eps, ctx.rectify)
         dk, dv = _key_gradients(k, v, dsummary.div_(k.shape[2]), ctx.rectify)
         return dq, dk, dv, None, None, None

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from linearsr.attention.chunked import ChunkedLinearAttention, read_blocks, sum_blocks
+from linearsr.attention.one_pass import attend_at_once, read_tokens, sum_tokens
 from linearsr.core.errors import ShapeError
-from linearsr.core.triton_presence import HAS_TRITON
+from linearsr.core.triton_support import on_triton
 
 EPS = 1e-15
 """Sana's; it is 0 in float16, so it is added in at least float32."""
@@ -35,6 +36,8 @@ class LinearState:
     tokens: int
 
     def __add__(self, other: LinearState) -> LinearState:
+        if not isinstance(other, LinearState):
+            return NotImplemented
         return LinearState(self.key_values + other.key_values, self.keys + other.keys, self.tokens + other.tokens)
 
 
@@ -53,29 +56,30 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float = EPS) -> Te
 
 
 def sum_state(k: Tensor, v: Tensor) -> LinearState:
-    """k: features φ(k) [B, H, N, D]; v: [B, H, N, E]. Sums over N."""
-    if 0 in k.shape or k.shape[:3] != v.shape[:3]:
+    """k: features φ(k) [B, H, N, D]; v: [B, H, N, E]. Sums over N. Raises ShapeError."""
+    if k.ndim != 4 or 0 in k.shape or v.ndim != 4 or k.shape[:3] != v.shape[:3]:
         raise ShapeError(
-            f"keys are {list(k.shape)} and values {list(v.shape)}; wanted at least one token, and a value for each key"
+            f"keys are {list(k.shape)} and values {list(v.shape)}; wanted [B, H, N, D] and [B, H, N, E] with at least one token"
         )
     wide = wide_dtype(k, v)
     with torch.autocast(k.device.type, enabled=False):
-        if _in_blocks(k, v):
-            total = sum_blocks(k, v, wide, rectify=False)
-            return LinearState(total[..., :-1], total[..., -1:], k.shape[2])
-        features = k.to(wide)
-        return LinearState(features.transpose(-1, -2) @ v.to(wide), features.sum(-2).unsqueeze(-1), k.shape[2])
+        total = sum_blocks(k, v, wide, rectify=False) if _in_blocks(k, v) else sum_tokens(k, v, wide)
+    return LinearState(total[..., :-1], total[..., -1:], k.shape[2])
 
 
 def apply_state(q: Tensor, state: LinearState, *, eps: float = EPS) -> Tensor:
-    """q: features φ(q) [B, H, N, D]. Returns [B, H, N, E] in float32 or float64, as the wider of q and the state."""
+    """q: features φ(q) [B, H, N, D]. Returns [B, H, N, E] in float32 or float64, as the wider of q and the state.
+
+    Raises ShapeError for a state of other pictures, heads or features.
+    """
+    if q.ndim != 4 or 0 in q.shape or (*q.shape[:2], q.shape[3]) != tuple(state.keys.shape[:3]):
+        raise ShapeError(
+            f"queries are {list(q.shape)} and the state's keys {list(state.keys.shape)}; wanted [B, H, N, D] and [B, H, D, 1]"
+        )
     wide = wide_dtype(q, state.keys)
     with torch.autocast(q.device.type, enabled=False):
         summary = torch.cat([state.key_values, state.keys], -1).to(wide) / state.tokens
-        if _in_blocks(q, summary):
-            return read_blocks(q, summary, wide, eps, rectify=False)
-        result = q.to(wide) @ summary
-        return result[..., :-1] / (result[..., -1:] + eps)
+        return read_blocks(q, summary, wide, eps, rectify=False) if _in_blocks(q, summary) else read_tokens(q, summary, eps)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, eps: float, *, rectify: bool) -> Tensor:
@@ -83,19 +87,18 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, eps: float, *, rectify: bool) -> Te
         raise ShapeError(
             f"q, k, v are {list(q.shape)}, {list(k.shape)}, {list(v.shape)}; wanted [B, H, N, D] twice and [B, H, N, E]"
         )
-    if q.is_cuda and HAS_TRITON:
+    if on_triton(q):
         from linearsr.attention import triton_linear  # imports Triton, so not before a CUDA tensor has come
 
-        if torch.is_autocast_enabled("cuda"):  # norms leave queries and keys in float32, which misses the tensor cores
-            q, k = q.to(v.dtype), k.to(v.dtype)
         if triton_linear.supports(q, k, v):
+            if rectify and torch.is_autocast_enabled("cuda"):  # a norm leaves them in float32, which misses the tensor cores
+                q, k = q.to(v.dtype), k.to(v.dtype)
             return triton_linear.triton_linear_attention(q, k, v, eps=eps, rectify=rectify)
-    if q.device.type == "cpu" and not torch.compiler.is_compiling():
-        with torch.autocast("cpu", enabled=False):
-            return ChunkedLinearAttention.apply(q, k, v, wide_dtype(q, k, v), eps, rectify)
-    if rectify:
-        q, k = q.relu(), k.relu()
-    return apply_state(q, sum_state(k, v), eps=eps).to(v.dtype)
+    wide = wide_dtype(q, k, v)
+    if not _eager_on_cpu(q):
+        return attend_at_once(q, k, v, wide, eps, rectify)
+    with torch.autocast("cpu", enabled=False):
+        return ChunkedLinearAttention.apply(q, k, v, wide, eps, rectify)
 
 
 def wide_dtype(*tensors: Tensor) -> torch.dtype:
@@ -107,6 +110,12 @@ def wide_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def _in_blocks(*tensors: Tensor) -> bool:
-    """Blocks are for CPUs and record no gradients. Compiled code gets one pass: a loop would tie it to one number of tokens."""
+    """Blocks of a state record no gradients."""
     recording = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return tensors[0].device.type == "cpu" and not recording and not torch.compiler.is_compiling()
+    return _eager_on_cpu(tensors[0]) and not recording
+
+
+def _eager_on_cpu(x: Tensor) -> bool:
+    """Where blocks pay. A compiled loop would be tied to one number of tokens, and torch.func sees no buffers."""
+    transformed = torch._C._are_functorch_transforms_active()
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed

@@ -97,8 +97,24 @@ def test_what_is_kept_for_the_way_back_is_the_inputs_and_the_state():
     assert [x.shape for x in kept[3:]] == [(1, 2, 8, 9)]
 
 
-def test_the_second_derivative_is_refused_rather_than_wrong():
-    q, k, v = (normal(i, 1, 1, 5, 3).requires_grad_() for i in range(3))
-    (dq,) = torch.autograd.grad(relu_linear_attention(q, k, v).square().sum(), q, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        dq.sum().backward()
+@pytest.mark.parametrize("end", [torch.sum, lambda x: x.square().sum()])
+@pytest.mark.parametrize("leaf", [0, 1, 2])
+def test_second_derivatives_are_those_of_the_dense_form(end, leaf):
+    def curvature(function):
+        inputs = [normal(i, 1, 2, 5, 3).requires_grad_() for i in range(3)]
+        (slope,) = torch.autograd.grad(end(function(*inputs)), inputs[leaf], create_graph=True)
+        return torch.autograd.grad((slope * normal(9, *slope.shape)).sum(), inputs, allow_unused=True, materialize_grads=True)
+
+    for got, want in zip(curvature(relu_linear_attention), curvature(relu_linear_attention_dense), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-9 * float(want.abs().max()) + 1e-15)  # of the largest
+
+
+def test_functional_transforms_see_plain_operations():
+    q, k, v = (normal(i, 3, 1, 2, 5, 4) for i in range(3))
+    each = torch.stack([relu_linear_attention(*one) for one in zip(q, k, v, strict=True)])
+    torch.testing.assert_close(torch.vmap(relu_linear_attention)(q, k, v), each)
+    torch.testing.assert_close(torch.vmap(lambda q, k, v: apply_state(q.relu(), sum_state(k.relu(), v)))(q, k, v), each)
+    slope = torch.func.grad(lambda q: relu_linear_attention(q, k[0], v[0]).sum())(q[0])
+    leaf = q[0].clone().requires_grad_()
+    (want,) = torch.autograd.grad(relu_linear_attention(leaf, k[0], v[0]).sum(), leaf)
+    torch.testing.assert_close(slope, want)

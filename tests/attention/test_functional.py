@@ -252,6 +252,19 @@ def test_tensors_that_do_not_fit_together_are_refused(q, k, v):
         relu_linear_attention(torch.zeros(q), torch.zeros(k), torch.zeros(v))
 
 
+@pytest.mark.parametrize("size", [(2, 2, 5, 4), (1, 3, 5, 4), (1, 2, 5, 3), (2, 5, 4)])
+def test_a_state_of_other_pictures_heads_or_features_is_refused(size):
+    state = sum_state(torch.ones(1, 2, 5, 4), torch.ones(1, 2, 5, 4))
+    with pytest.raises(ShapeError, match=r"wanted \[B, H, N, D\] and \[B, H, D, 1\]"):
+        apply_state(torch.ones(size), state)
+
+
+def test_states_of_different_kinds_do_not_add():
+    state = sum_state(torch.ones(1, 2, 5, 4), torch.ones(1, 2, 5, 4))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        state + 1
+
+
 def test_no_tokens_are_refused():
     with pytest.raises(ShapeError, match="at least one token"):
         sum_state(torch.zeros(1, 1, 0, 4), torch.zeros(1, 1, 0, 4))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from linearsr.core.backbones.strips import Weights, feed_forward_in_strips
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import FEED_FORWARDS
-from linearsr.core.triton_presence import HAS_TRITON
+from linearsr.core.triton_support import on_triton
 
 CPU_STRIP = 1024
 """Tokens of a strip on a CPU: enough for its matrix products; 256 are slower, more only need more memory."""
@@ -49,13 +49,13 @@ class GatedConvFeedForward(nn.Module):
 
     def _gated(self, expanded: Tensor, grid: tuple[int, int]) -> Tensor:
         """[B, N, 2h] before its SiLU -> value·SiLU(gate) [B, N, h]."""
-        if expanded.is_cuda and HAS_TRITON:
+        if on_triton(expanded) and _is_plain(self.depthwise):
             from linearsr.core.backbones import triton_depthwise  # imports Triton, so not before a CUDA tensor has come
 
             picture = expanded.unflatten(1, grid)
             if triton_depthwise.supports(picture):
-                mixed = triton_depthwise.gated_depthwise(picture, *self.depthwise.parameters(), activate=True)
-                return mixed.flatten(1, 2)
+                weights = self.depthwise.weight, _bias(self.depthwise)
+                return triton_depthwise.gated_depthwise(picture, *weights, activate=True).flatten(1, 2)
         # the tokens are the picture in channels-last memory, in which a depthwise convolution is fastest
         picture = rearrange(F.silu(expanded), "b (h w) c -> b c h w", h=grid[0])
         value, gate = rearrange(self.depthwise(picture), "b c h w -> b (h w) c").chunk(2, dim=-1)
@@ -63,15 +63,20 @@ class GatedConvFeedForward(nn.Module):
 
     def _rows_of_a_strip(self, x: Tensor, grid: tuple[int, int]) -> int:
         """0 where the picture is worked on as a whole. A compiled loop would be tied to one size of picture."""
-        tokens = self.strip_tokens or (CPU_STRIP if x.device.type == "cpu" else x.shape[1])
-        if x.shape[1] < tokens or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        tokens = self.strip_tokens or (CPU_STRIP if x.device.type == "cpu" else x.shape[1] + 1)
+        plain = all(map(_is_plain, (self.expand, self.depthwise, self.contract)))
+        if x.shape[1] < tokens or not plain or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return 0
         return max(1, tokens // grid[1])
 
     def _in_strips(self, x: Tensor, grid: tuple[int, int], rows: int) -> Tensor:
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-        parameters = (*self.expand.parameters(), *self.depthwise.parameters(), self.contract.weight)
+        parameters = (
+            *(self.expand.weight, _bias(self.expand)),
+            *(self.depthwise.weight, _bias(self.depthwise)),
+            self.contract.weight,
+        )
         weights = Weights(*(parameter.to(dtype) for parameter in parameters))
         x = x.to(dtype).contiguous().unflatten(1, grid)
         out = torch.empty_like(x)
@@ -79,3 +84,14 @@ class GatedConvFeedForward(nn.Module):
             for picture, result in zip(x, out, strict=True):
                 feed_forward_in_strips(picture, result, weights, rows)
         return out.flatten(1, 2)
+
+
+def _is_plain(part: nn.Module) -> bool:
+    """Whether calling it does what its weights say and no more: torch's own class, not an adapter, and without hooks."""
+    hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks)
+    return type(part) in (nn.Linear, nn.Conv2d) and not any(hooks)
+
+
+def _bias(part: nn.Linear | nn.Conv2d) -> Tensor:
+    assert part.bias is not None
+    return part.bias

@@ -7,7 +7,6 @@ import torch
 import torch.distributed as dist
 
 from linearsr.core.backbones.tiling import sharded_over
-from linearsr.core.backbones.tiling.geometry import spans
 from linearsr.core.conformance import close, refused
 from linearsr.core.costs import peak_bytes
 from linearsr.core.errors import ConfigError
@@ -64,7 +63,7 @@ def peak_of_a_large_picture():
     return peak_bytes(evaluate)
 
 
-def bands_and_complaints(group):
+def complaints(group):
     model, (z, t, lr, words) = denoiser(), asked()
     with sharded_over(group):
         gradients = refused(lambda: model(z, t, lr, words))
@@ -74,9 +73,10 @@ def bands_and_complaints(group):
             softmax = refused(lambda: denoiser("SoftmaxAttention")(z, t, lr, words))
     with torch.no_grad():
         stray = refused(lambda: model(z, t, None, None, prepared=prepared))
-        with sharded_over(group, whole=False):
-            band = model(z, t, lr, words)
-    return {"band": band, "complaints": [gradients, rows, softmax, stray]}
+        with sharded_over(group):
+            other = 2 * (6 + dist.get_rank())
+            disagreement = refused(lambda: model(z[..., : other // 2, :], t, lr[..., :other, :], words))
+    return [gradients, rows, softmax, stray, disagreement]
 
 
 def work():
@@ -86,7 +86,7 @@ def work():
         if group is None or dist.get_rank() > 0:
             with sharded_over(group):
                 found[size] = answers() | {"peak": peak_of_a_large_picture()}
-            found[size] |= bands_and_complaints(group)
+            found[size]["complaints"] = complaints(group)
         else:
             found["outside"] = refused(sharded_over(group).__enter__)
     return found
@@ -119,20 +119,15 @@ def test_every_rank_returns_the_same_bit_for_bit(ranks):
         assert all(torch.equal(found[name], ranks[0][name]) for found in ranks), name
 
 
-def test_a_rank_may_return_its_own_rows_alone(ranks):
-    heights = [bottom - top for top, bottom in spans(0, SIZE[0], len(ranks))]
-    assert [found["band"].shape[2] for found in ranks] == heights
-    close("bands", torch.cat([found["band"] for found in ranks], 2), alone()["ReLULinearAttention, tile=None"], SINGLE)
-
-
 def test_what_ranks_cannot_share_is_refused_with_what_to_do(ranks):
     for found in ranks:
-        gradients, rows, softmax, stray = found["complaints"]
+        gradients, rows, softmax, stray, disagreement = found["complaints"]
         assert "torch.no_grad()" in gradients
         assert f"{len(ranks)} ranks share 1 rows of tokens" in rows
         assert "at most 1 ranks" in rows
         assert "SoftmaxAttention is not additive" in softmax
         assert "sharded_over" in stray
+        assert "asked for the same one; they have rank 0: tokens" in disagreement
 
 
 def test_sharding_needs_a_group_that_this_process_is_in():

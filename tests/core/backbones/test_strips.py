@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from linearsr.core.backbones import GatedConvFeedForward, gated_conv_ffn, strips
 from linearsr.core.errors import ConfigError
@@ -75,6 +76,31 @@ def test_tokens_that_lie_in_any_order_in_memory_serve():
     with torch.no_grad():
         got = module(x, (4, 5))
     torch.testing.assert_close(got, at_once(module, x.contiguous(), (4, 5)), rtol=0, atol=1e-13)
+
+
+class Adapter(nn.Module):
+    """A layer that is wrapped, as adapters do."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.more = nn.Linear(inner.in_features, inner.out_features, bias=False).double()
+
+    def forward(self, x):
+        return self.inner(x) + self.more(x)
+
+
+def test_a_layer_that_is_wrapped_or_hooked_is_called():
+    module, x = feed_forward(strip_tokens=5), normal(0, 2, 20, 6)
+    module.expand, module.contract = Adapter(module.expand), Adapter(module.contract)
+    recorded = module(x, (4, 5))
+    with torch.no_grad():
+        torch.testing.assert_close(module(x, (4, 5)), recorded.detach(), rtol=0, atol=1e-13)
+    called, plain = [], feed_forward(strip_tokens=5)
+    plain.depthwise.register_forward_hook(lambda *_: called.append(True))
+    with torch.no_grad():
+        plain(x, (4, 5))
+    assert called
 
 
 def test_no_tokens_in_a_strip_are_refused():

@@ -9,10 +9,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from linearsr.core.errors import ConfigError
-
-Grid = tuple[int, int]
-Margin = tuple[int, int, int, int]
-"""Rows above and below, columns left and right."""
+from linearsr.core.structures import Grid, Margin
 
 
 @dataclass(frozen=True)

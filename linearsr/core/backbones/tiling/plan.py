@@ -56,6 +56,7 @@ def plan_of(grid: Grid, tile: Grid | None, blocks: Iterable[Any], device: torch.
         return None
     if recording:
         raise ConfigError("sharded_over is for pictures to look at, not for training; ask the denoiser under torch.no_grad()")
+    ranks.require_agreement(device, tokens=grid, tile=tile)
     halo = max(require_additive(blocks))
     picture, band = Area.whole(grid), ranks.band(grid, halo)
     return Plan(picture, band, band.split(tile or band.grid), ranks, device, HOST if tile else device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -21,12 +21,20 @@ from linearsr.core.errors import ConfigError, ShapeError
 
 @dataclass(frozen=True)
 class Ranks:
-    """rank: of this process among `size`, in `group`; whole: every rank returns the whole picture, not its band alone."""
+    """rank: of this process among `size`, in `group`."""
 
     rank: int = 0
     size: int = 1
     group: Any = None
-    whole: bool = True
+
+    def require_agreement(self, device: torch.device, **asked: Any) -> None:
+        """Raises ShapeError on every rank where any was asked for something else: they would wait for each other in vain."""
+        if self.size == 1:
+            return
+        everyone = self._gather(asked, device)
+        if any(other != everyone[0] for other in everyone):
+            told = "; ".join(f"rank {rank}: {_listed(other)}" for rank, other in enumerate(everyone))
+            raise ShapeError(f"ranks that compute a picture together must be asked for the same one; they have {told}")
 
     def band(self, grid: Grid, halo: int) -> Area:
         """This rank's rows. Raises ShapeError for fewer rows than ranks, or bands too low to be their neighbour's margin."""
@@ -45,10 +53,16 @@ class Ranks:
             return state
         parcel = io.BytesIO()
         torch.save(state, parcel)
-        parcels: list[Any] = [None] * self.size
-        dist.all_gather_object(parcels, parcel.getvalue(), group=self.group)
+        parcels = self._gather(parcel.getvalue(), device)
         states = [torch.load(io.BytesIO(each), map_location=device, weights_only=False) for each in parcels]
         return reduce(add, states)
+
+    def _gather(self, own: Any, device: torch.device) -> list[Any]:
+        """Every rank's own, in rank order."""
+        everyone: list[Any] = [None] * self.size
+        with device if device.type == "cuda" else nullcontext():  # nccl sends from the device that is current
+            dist.all_gather_object(everyone, own, group=self.group)
+        return everyone
 
     def exchange_edges(self, buffer: TokenBuffer, band: Area, device: torch.device) -> None:
         """Fills the rows that `buffer` holds beyond the band from the ranks above and below."""
@@ -73,8 +87,8 @@ class Ranks:
             buffer.write(area, edge)
 
     def join(self, own: Tensor, rows: int) -> Tensor:
-        """own [B, C, h, w], this rank's band of `rows` rows of tokens -> [B, C, H, w]; the band where `whole` is off."""
-        if self.size == 1 or not self.whole:
+        """own [B, C, h, w], this rank's band of `rows` rows of tokens -> [B, C, H, w]."""
+        if self.size == 1:
             return own
         heights = [bottom - top for top, bottom in spans(0, rows, self.size)]
         pixels = own.shape[2] // heights[self.rank]
@@ -100,10 +114,10 @@ but no ContextVar)."""
 
 
 @contextmanager
-def sharded_over(group: dist.ProcessGroup | None = None, *, whole: bool = True) -> Iterator[None]:
+def sharded_over(group: dist.ProcessGroup | None = None) -> Iterator[None]:
     """`with sharded_over(): sr = model.restore(lr)` on every rank, with the same picture: they compute it together.
 
-    group: of torch.distributed, by default all ranks; whole: False: each rank's denoiser returns its own band of rows.
+    group: of torch.distributed, by default all ranks. Every rank gets the whole result.
     Raises ConfigError without a process group or on a rank outside it; a denoiser raises it where gradients are wanted.
     """
     if not dist.is_initialized():
@@ -112,7 +126,7 @@ def sharded_over(group: dist.ProcessGroup | None = None, *, whole: bool = True) 
     rank = dist.get_rank(group)
     if rank < 0:
         raise ConfigError(f"rank {dist.get_rank()} is not in the group of sharded_over; call it on the group's ranks alone")
-    _in_force.append(Ranks(rank, dist.get_world_size(group), group, whole))
+    _in_force.append(Ranks(rank, dist.get_world_size(group), group))
     try:
         yield
     finally:
@@ -121,3 +135,7 @@ def sharded_over(group: dist.ProcessGroup | None = None, *, whole: bool = True) 
 
 def ranks_in_force() -> Ranks:
     return _in_force[-1]
+
+
+def _listed(asked: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asked.items())

@@ -23,7 +23,7 @@ class TokenBuffer:
 
     @classmethod
     def empty(cls, area: Area, batch: int, width: int, dtype: torch.dtype, memory: torch.device, pinned: bool) -> TokenBuffer:
-        """memory: where it lies; pinned: for the fast way between host and GPU."""
+        """memory: where it lies; pinned: so that what is as wide as the picture goes to a GPU without a copy in between."""
         return cls(torch.empty(batch, *area.grid, width, dtype=dtype, device=memory, pin_memory=pinned), area)
 
     @classmethod
