@@ -20,6 +20,7 @@ def main() -> None:
     )
     parser.add_argument("--dim", type=int, help="width of a token")
     parser.add_argument("--num-heads", type=int, help="heads of an attention")
+    parser.add_argument("--device", help="where an attention is tried: cpu (default), cuda")
     parser.add_argument(
         "--timing", action="store_true", default=None, help="also how an attention's time grows with its tokens"
     )
@@ -33,7 +34,8 @@ def main() -> None:
     from linearsr.core.plugin_check import check_component
 
     sys.path.insert(0, os.getcwd())  # where a package is being written, before it is installed
-    settings = {key: value for key in ("dim", "num_heads", "timing") if (value := getattr(arguments, key)) is not None}
+    given = {key: getattr(arguments, key) for key in ("dim", "num_heads", "device", "timing")}
+    settings = {key: value for key, value in given.items() if value is not None}
     report = check_component(arguments.component, arguments.kind, parse_options(arguments.options, "--options"), settings)
     if arguments.json:
         write_text(arguments.json, report.to_json() + "\n")

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from linearsr.attention.multi_head import MultiHeadAttention
 from linearsr.core.errors import ShapeError
+from linearsr.core.structures import Margin
 
-Margin = tuple[int, int, int, int]
-"""Rows above and below, columns left and right of a tile: tokens of its neighbours, there to be looked at."""
 NO_MARGIN: Margin = (0, 0, 0, 0)
 
 

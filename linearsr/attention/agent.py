@@ -10,8 +10,8 @@ from torch import Tensor
 from linearsr.attention.functional import wide_dtype
 from linearsr.attention.local_branch import LocalBranch, depthwise_dense
 from linearsr.attention.multi_head import MultiHeadAttention
-from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
+from linearsr.core.values import require_count
 
 
 @ATTENTION.register_module()
@@ -30,9 +30,7 @@ class AgentAttention(MultiHeadAttention):
 
     def __init__(self, dim: int, num_heads: int, *, agent_side: int = 7, kernel: int = 3, qk_norm: bool = False):
         super().__init__(dim, num_heads, qk_norm=qk_norm)
-        if agent_side < 1:
-            raise ConfigError(f"attention.agent_side is {agent_side}; wanted at least 1, the side of a square of agents")
-        self.agent_side = agent_side
+        self.agent_side = require_count(agent_side, "attention.agent_side")
         self.local = LocalBranch(num_heads, dim // num_heads, kernel)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:

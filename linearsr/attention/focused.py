@@ -12,8 +12,8 @@ from linearsr.attention.feature_map import FeatureMapAttention
 from linearsr.attention.functional import linear_attention, wide_dtype
 from linearsr.attention.local_branch import LocalBranch, depthwise_dense
 from linearsr.attention.reference import linear_attention_dense
-from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
+from linearsr.core.values import require_finite
 
 
 @ATTENTION.register_module()
@@ -23,7 +23,7 @@ class FocusedLinearAttention(FeatureMapAttention):
     Cost: 2·N·D² of the sums and N·D·k² of the branch, a head. The norms in φ_p are those of one head, as in the paper. What
     only the authors' code has is left out: a position encoding of keys, fixed to one resolution, and a learned scale.
 
-    power:  p ≥ 1, the paper's 3; 1 is ReLU linear attention
+    power:  p ≥ 1, the paper's 3; 1 is ReLU linear attention, and a power below has no gradient at 0
     kernel: k, odd, of the depthwise convolution [1, D, k, k], whose kernels all heads share; the paper's 5
     """
 
@@ -31,11 +31,9 @@ class FocusedLinearAttention(FeatureMapAttention):
 
     def __init__(self, dim: int, num_heads: int, *, power: float = 3.0, kernel: int = 5, qk_norm: bool = False):
         super().__init__(dim, num_heads, qk_norm=qk_norm)
-        if not power >= 1:
-            raise ConfigError(f"attention.power is {power}; wanted at least 1, as a power below has no gradient at 0")
-        self.power = power
+        self.power = require_finite(power, "attention.power", at_least=1)
         self.local = LocalBranch(1, dim // num_heads, kernel)
-        self.halo = kernel // 2
+        self.halo = self.local.reach
 
     def features(self, x: Tensor) -> Tensor:
         return focus(x, self.power)

@@ -10,7 +10,7 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 
 from linearsr.attention.functional import wide_dtype
-from linearsr.core.errors import ConfigError
+from linearsr.core.values import require_odd
 
 Convolve = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
 """heads [B, H, N, D], weight [H or 1, D, k, k], grid -> [B, H, N, D]"""
@@ -41,13 +41,14 @@ class LocalBranch(nn.Module):
 
     num_heads: heads that have kernels of their own; 1: all heads share those of one
     width:     D, channels of a head
-    kernel:    k, odd, in tokens; an output looks k // 2 tokens far. Raises ConfigError if k is even; `key` is its config key.
+    kernel:    k, odd, in tokens; raises ConfigError for another
+    reach:     k // 2, how many tokens far an output looks
     """
 
-    def __init__(self, num_heads: int, width: int, kernel: int, *, key: str = "kernel"):
+    def __init__(self, num_heads: int, width: int, kernel: int):
         super().__init__()
-        if kernel < 1 or kernel % 2 == 0:
-            raise ConfigError(f"attention.{key} is {kernel}; wanted an odd number of tokens, so that one is in the middle")
+        kernel = require_odd(kernel, "attention.kernel")
+        self.reach = kernel // 2
         self.weight = nn.Parameter(torch.empty(num_heads, width, kernel, kernel).uniform_(-1 / kernel, 1 / kernel))  # Conv2d's
 
     def forward(self, heads: Tensor, grid: tuple[int, int], convolve: Convolve = depthwise) -> Tensor:

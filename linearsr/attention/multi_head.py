@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.values import require_bool, require_count
 
 QK_NORM_EPS = 1e-5
 """Sana-1.5's."""
@@ -17,7 +18,8 @@ class MultiHeadAttention(nn.Module):
 
     dim:       C, width of a token; num_heads: H, divides dim
     qk_norm:   RMSNorm of queries and of keys over the full width, before the heads are split (Sana-1.5; off in Sana)
-    qkv has no bias, the projection out has one (Sana). Raises ConfigError if num_heads does not divide dim.
+    qkv has no bias, the projection out has one (Sana). Raises ConfigError for an option out of range, and if
+    num_heads does not divide dim.
     """
 
     linear = False
@@ -26,9 +28,11 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, *, qk_norm: bool = False):
         super().__init__()
-        if num_heads < 1 or dim % num_heads:
+        dim, num_heads = require_count(dim, "dim"), require_count(num_heads, "num_heads")
+        if dim % num_heads:
             raise ConfigError(f"num_heads={num_heads} does not divide dim={dim}; change width or head_width of the denoiser")
         self.dim, self.num_heads = dim, num_heads
+        qk_norm = require_bool(qk_norm, "attention.qk_norm")
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.q_norm = nn.RMSNorm(dim, eps=QK_NORM_EPS) if qk_norm else None
         self.k_norm = nn.RMSNorm(dim, eps=QK_NORM_EPS) if qk_norm else None

@@ -12,7 +12,9 @@ from linearsr.attention.additive import NO_MARGIN, AdditiveAttention, Margin, wi
 from linearsr.attention.functional import LinearState, apply_state, relu_linear_attention, sum_state
 from linearsr.attention.local_branch import Convolve, LocalBranch, depthwise, depthwise_dense
 from linearsr.attention.reference import relu_linear_attention_dense
+from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
+from linearsr.core.values import require_odd
 
 
 class Aggregation(nn.Module):
@@ -20,7 +22,7 @@ class Aggregation(nn.Module):
 
     def __init__(self, num_heads: int, width: int, kernel: int):
         super().__init__()
-        self.depthwise = LocalBranch(num_heads, width, kernel, key="scales")
+        self.depthwise = LocalBranch(num_heads, width, kernel)
         self.pointwise = nn.Parameter(torch.empty(num_heads, width, width).uniform_(-(width**-0.5), width**-0.5))  # Conv2d's
 
     def forward(self, heads: Tensor, grid: tuple[int, int], convolve: Convolve = depthwise) -> Tensor:
@@ -45,12 +47,12 @@ class MultiScaleReLULinearAttention(AdditiveAttention):
 
     def __init__(self, dim: int, num_heads: int, *, scales: Sequence[int] = (5,), qk_norm: bool = False):
         super().__init__(dim, num_heads, qk_norm=qk_norm)
-        width = dim // num_heads
+        kernels, width = odd_scales(scales), dim // num_heads
         self.query_scales, self.key_scales, self.value_scales = (
-            nn.ModuleList(Aggregation(num_heads, width, kernel) for kernel in scales) for _ in range(3)
+            nn.ModuleList(Aggregation(num_heads, width, kernel) for kernel in kernels) for _ in range(3)
         )
-        self.proj = nn.Linear((1 + len(scales)) * dim, dim)
-        self.halo = max(scales, default=0) // 2
+        self.proj = nn.Linear((1 + len(kernels)) * dim, dim)
+        self.halo = max(kernels, default=0) // 2
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         """q, k, v [B, H, N, D]. Returns [B, (1+S)·H, N, D]: head s·H + h is the h-th at scale s."""
@@ -82,6 +84,13 @@ class MultiScaleReLULinearAttention(AdditiveAttention):
     def attend(self, x: Tensor, state: LinearState, grid: tuple[int, int]) -> Tensor:
         q = self.queries(x, grid)
         return self.join(self.read(with_scales(q, self.query_scales, grid), state).to(q.dtype))
+
+
+def odd_scales(scales: Sequence[int]) -> list[int]:
+    """`scales` of a config. Raises ConfigError."""
+    if isinstance(scales, str) or not isinstance(scales, Sequence):
+        raise ConfigError(f"attention.scales is {scales!r}; wanted a list of odd whole numbers; change attention.scales")
+    return [require_odd(kernel, f"attention.scales[{place}]") for place, kernel in enumerate(scales)]
 
 
 def with_scales(heads: Tensor, scales: nn.ModuleList, grid: tuple[int, int], convolve: Convolve = depthwise) -> Tensor:

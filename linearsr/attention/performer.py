@@ -11,8 +11,8 @@ from linearsr.attention.additive import AdditiveAttention
 from linearsr.attention.exponential_state import ExponentialState, exp_below, sum_exponentials
 from linearsr.attention.functional import LinearState, apply_state, linear_attention, wide_dtype
 from linearsr.attention.reference import linear_attention_dense
-from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
+from linearsr.core.values import require_count
 
 
 @ATTENTION.register_module()
@@ -41,10 +41,7 @@ class PerformerAttention(AdditiveAttention):
         head_width = dim // num_heads
         if num_features is None:
             num_features = max(head_width, round(head_width * log(head_width)))
-        if num_features < 1:
-            raise ConfigError(
-                f"num_features={num_features}; wanted at least 1; change num_features of the attention, or leave it out"
-            )
+        num_features = require_count(num_features, "attention.num_features")
         self.register_buffer("projections", orthogonal_projections(num_features, head_width))
 
     def summarise(self, k: Tensor, v: Tensor) -> ExponentialState:

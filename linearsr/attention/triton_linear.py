@@ -21,14 +21,13 @@ from torch import Tensor
 from linearsr.attention.triton_linear_backward import key_grads_kernel, query_grads_kernel
 from linearsr.attention.triton_linear_forward import apply_kernel, state_kernel
 from linearsr.core.errors import ShapeError
+from linearsr.core.triton_support import processors
 
 TYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 WIDEST = 64
 """Widest head: beyond it a state's two halves, in both orders, outgrow the shared memory of smaller cards."""
 NARROWEST = 16
 """What tensor cores multiply at least; narrower heads are padded."""
-OLDEST_CARD = (8, 0)
-"""Ampere: the first with bfloat16 on tensor cores."""
 PROGRAMS_PER_PROCESSOR = 3
 """How far to split: 36 heads and 16384 tokens make 396 programs for 132 multiprocessors. Three tiles of 8 KB on their way for
 each are more than the 4 MB that a memory of 4 TB/s needs to be kept busy at a latency of 1 µs (our choice)."""
@@ -79,11 +78,6 @@ class Tiling:
         }
 
 
-def processors(device: torch.device) -> int:
-    """Streaming multiprocessors of the card; 1 for the interpreter."""
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
-
-
 def splits(tokens: int, heads: int, block: int, processors: int) -> tuple[int, int]:
     """(number of splits, tokens of each): whole tiles, all splits alike but the last, none empty. heads: B·H."""
     tiles = triton.cdiv(tokens, block)
@@ -93,20 +87,14 @@ def splits(tokens: int, heads: int, block: int, processors: int) -> tuple[int, i
 
 
 def supports(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether the kernels take them: float32, float16 or bfloat16, also mixed; D, E ≤ 64; some token; a card since Ampere."""
+    """Whether the kernels take them: float32, float16 or bfloat16, also mixed; D, E ≤ 64; some token."""
     return (
         all(x.dtype in TYPES and x.ndim == 4 and 0 not in x.shape and x.device == q.device for x in (q, k, v))
         and q.shape[:2] == k.shape[:2]
         and q.shape[3] == k.shape[3]
         and k.shape[:3] == v.shape[:3]
         and max(q.shape[-1], v.shape[-1]) <= WIDEST
-        and (not q.is_cuda or _recent_enough(q.get_device()))
     )
-
-
-@torch.compiler.assume_constant_result
-def _recent_enough(device: int) -> bool:
-    return torch.cuda.get_device_capability(device) >= OLDEST_CARD
 
 
 def triton_linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float, rectify: bool) -> Tensor:

@@ -91,7 +91,8 @@ def query_grads_kernel(
         raw = load_tile(q, m, d, q_m, q_d, last, D, TYPE)  # [M, D]
         d_out = load_tile(do, m, e, do_m, do_e, last, E, TYPE)  # [M, E]
         features = rectified(raw, RECTIFY)
-        scale = 1.0 / (tl.sum(features.to(tl.float32) * normaliser[None, :], 1) + eps)  # 1 / den [M]
+        denominator = tl.sum(features.to(tl.float32) * normaliser[None, :], 1) + eps  # [M]
+        scale = 1.0 / tl.where(m < last, denominator, 1.0)  # where there is no query, eps may be all of it: 0 · 1/eps is NaN
         out = dot_wide(features, tl.trans(values)) * scale[:, None]  # [M, E]
         agreement = tl.sum(d_out.to(tl.float32) * out, 1)  # do · o [M]
 

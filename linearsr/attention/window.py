@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -11,6 +13,8 @@ from linearsr.attention.functional import wide_dtype
 from linearsr.attention.multi_head import MultiHeadAttention
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
+from linearsr.core.structures import Grid, Margin
+from linearsr.core.values import require_count
 
 BIAS_STD = 0.02
 """Of the relative position biases at the start (Swin)."""
@@ -37,27 +41,22 @@ class WindowAttention(MultiHeadAttention):
         self, dim: int, num_heads: int, *, window: int = 8, shift: int | None = None, layer: int = 0, qk_norm: bool = False
     ):
         super().__init__(dim, num_heads, qk_norm=qk_norm)
-        if window < 1:
-            raise ConfigError(f"attention.window is {window}; wanted the side of a window in tokens, at least 1")
-        if shift is None:
-            shift = window // 2 if layer % 2 else 0
-        if not 0 <= shift < window:
+        window, layer = require_count(window, "attention.window"), require_count(layer, "attention.layer", 0)
+        shift = (window // 2 if layer % 2 else 0) if shift is None else require_count(shift, "attention.shift", 0)
+        if shift >= window:
             raise ConfigError(f"attention.shift is {shift}; wanted 0 ≤ shift < {window}, which is attention.window")
         self.window, self.shift = window, shift
         self.bias_table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * window - 1) ** 2, num_heads), std=BIAS_STD))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
-        ahead = -self.shift % self.window  # places before the first token, so that a border falls where the shift says
-        down, across = (-(-(size + ahead) // self.window) for size in grid)  # windows
-        below, right = down * self.window - ahead - grid[0], across * self.window - ahead - grid[1]
-        frame = (0, 0, ahead, right, ahead, below)
-        q, k, v = (to_windows(F.pad(heads.to(v.dtype).unflatten(2, grid), frame), self.window) for heads in (q, k, v))
-        empty = to_windows(F.pad(v.new_zeros(1, 1, *grid, 1), frame, value=-torch.inf), self.window)  # [1, windows, L, 1]
-        with torch.autocast(q.device.type, enabled=False):
-            mask = empty.mT.transpose(0, 1) + self.bias(self.window, self.window).to(v.dtype)  # [windows, H, L, L]
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.flatten(0, 1).expand(len(q), -1, -1, -1))
-        out = from_windows(out, self.window, (down, across))
-        return out[:, :, ahead : ahead + grid[0], ahead : ahead + grid[1]].flatten(2, 3)
+        q, k, v = (heads.to(v.dtype).unflatten(2, grid) for heads in (q, k, v))
+        window, margin = self.window, margin_of(grid, self.window, self.shift)
+        with torch.autocast(v.device.type, enabled=False):
+            mask = self.bias(window, window).to(v.dtype)
+            if sum(margin):  # one condition of one number, or compiled code would come in a variant for each side
+                mask = mask_of_cut_windows(mask, grid, margin)
+                return attend_in_cut_windows(q, k, v, mask, window, margin).flatten(2, 3)
+            return attend_in_windows(q, k, v, mask, window).flatten(2, 3)
 
     def mix_dense(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         wide = wide_dtype(q, k, v, self.bias_table)
@@ -79,11 +78,45 @@ class WindowAttention(MultiHeadAttention):
         return self.bias_table[entry.flatten(2).flatten(0, 1)].permute(2, 0, 1)
 
 
-def to_windows(picture: Tensor, window: int) -> Tensor:
-    """[B, H, height, width, D] -> [B, windows·H, window², D]."""
-    return rearrange(picture, "b h (y i) (x j) d -> b (y x h) (i j) d", i=window, j=window)
+def margin_of(grid: Grid, window: int, shift: int) -> Margin:
+    """Places around a grid that fill its windows up, where borders fall on row and column `shift`; none: (0, 0, 0, 0)."""
+    before = -shift % window
+    below, right = (-(size + before) % window for size in grid)
+    return before, below, before, right
 
 
-def from_windows(windows: Tensor, window: int, count: tuple[int, int]) -> Tensor:
-    """The way back; count: windows from top to bottom and from left to right."""
-    return rearrange(windows, "b (y x h) (i j) d -> b h (y i) (x j) d", y=count[0], x=count[1], i=window)
+def attend_in_windows(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, window: int) -> Tensor:
+    """q, k, v: [B, H, height, width, D], both sides multiples of `window`; bias [H, L, L], L = window². Returns their shape.
+
+    Windows are a batch: torch takes a batch of any length on CUDA, and not more than 65,535 heads.
+    """
+    height, width = q.shape[2] // window, q.shape[3] // window
+    q, k, v = (rearrange(x, "b h (y i) (x j) d -> (b y x) h (i j) d", i=window, j=window) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+    return rearrange(out, "(b y x) h (i j) d -> b h (y i) (x j) d", y=height, x=width, i=window)
+
+
+def attend_in_cut_windows(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, window: int, margin: Margin) -> Tensor:
+    """The same on a grid of any size, with `margin` around it. mask [windows·H, L, L], as from `mask_of_cut_windows`.
+
+    The batch is the windows and heads, which a mask depends on, and pictures stand where torch expects heads: over a whole axis
+    torch repeats a mask without laying it out.
+    """
+    above, below, left, right = margin
+    height, width = q.shape[2:4]
+    q, k, v = (
+        rearrange(F.pad(x, (0, 0, left, right, above, below)), "b h (y i) (x j) d -> (y x h) b (i j) d", i=window, j=window)
+        for x in (q, k, v)
+    )
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+    down, across = (above + height + below) // window, (left + width + right) // window
+    framed = rearrange(out, "(y x h) b (i j) d -> b h (y i) (x j) d", y=down, x=across, i=window)
+    return framed[:, :, above : above + height, left : left + width]
+
+
+def mask_of_cut_windows(bias: Tensor, grid: Grid, margin: Margin) -> Tensor:
+    """bias [H, L, L] -> [windows·H, L, L]: −inf for keys in the margin, which nobody sees."""
+    above, below, left, right = margin
+    side = math.isqrt(bias.shape[-1])
+    unseen = F.pad(bias.new_zeros(grid), (left, right, above, below), value=-torch.inf)
+    return (rearrange(unseen, "(y i) (x j) -> (y x) 1 1 (i j)", i=side, j=side) + bias).flatten(0, 1)

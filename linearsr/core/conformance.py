@@ -33,12 +33,13 @@ class LawSkippedError(Exception):
 class ConformanceReport:
     """Filled law by law; a law that fails does not keep the others from being tried.
 
-    seed: of inputs and weights, where the check was given one
+    seed, device: of inputs and weights, where the check was given one
     """
 
     subject: str
     findings: list[Finding] = field(default_factory=list)
     seed: int | None = None
+    device: str | None = None
 
     def hold(self, law: str, test: Callable[[], Any]) -> None:
         """Runs `test`. It fails by raising; what it returns, if anything, becomes the detail."""
@@ -69,13 +70,13 @@ class ConformanceReport:
         return f"{len(self.failed)} of {len(self.findings)} laws broken" if self.failed else "conforms"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: subject, passed, verdict, findings [{law, status, detail}], environment {versions, seed}."""
+        """Plain JSON types: subject, passed, verdict, findings [{law, status, detail}], environment {…, seed, device}."""
         return {
             "subject": self.subject,
             "passed": self.passed,
             "verdict": self.verdict,
             "findings": [asdict(finding) for finding in self.findings],
-            "environment": {**_versions(), "seed": self.seed},
+            "environment": {**_versions(), "seed": self.seed, "device": self.device},
         }
 
     def to_json(self) -> str:

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from linearsr.core.conformance import ConformanceReport, close
 from linearsr.core.randomness import generator
-from linearsr.core.trial import EXACT, SINGLE, SIXTEEN, Trial, builder
-
-__all__ = ["EXACT", "SINGLE", "SIXTEEN", "Trial", "builder", "dead_gradients", "hold_module_laws", "roughly"]
+from linearsr.core.trial import EXACT, SINGLE, SIXTEEN, Trial
 
 STEP = 1e-6
 SLOPE = 1e-5
@@ -94,7 +92,7 @@ def _strides(trial: Trial) -> str:
 def _gradients(trial: Trial) -> str:
     module, x = trial.module(), trial.x.clone().requires_grad_()
     output = trial.run(module, x, *trial.others)
-    output.backward(torch.randn(output.shape, generator=generator(1), dtype=output.dtype))
+    output.backward(torch.randn(output.shape, generator=generator(1), dtype=output.dtype).to(output.device))
     if dead := dead_gradients(module):
         raise AssertionError(f"without one: {', '.join(dead)}")
     if x.grad is None or not bool(x.grad.isfinite().all()) or not bool(x.grad.any()):
@@ -107,7 +105,7 @@ def _finite_differences(trial: Trial) -> str:
     module, x = trial.module(), trial.x[:2].clone().requires_grad_()
     others = tuple(other[:2] for other in trial.others)
     draw = generator(2)
-    towards = torch.randn(trial.run(module, x, *others).shape, generator=draw, dtype=torch.float64)
+    towards = torch.randn(trial.run(module, x, *others).shape, generator=draw, dtype=torch.float64).to(x.device)
 
     def value() -> Tensor:
         return (trial.run(module, x, *others) * towards).sum()
@@ -116,7 +114,7 @@ def _finite_differences(trial: Trial) -> str:
     gradients = torch.autograd.grad(value(), leaves, allow_unused=True, materialize_grads=True)
     floor = SLOPE * max(gradient.norm().item() for gradient in gradients)
     for name, leaf, gradient in zip(names, leaves, gradients, strict=True):
-        start, direction = leaf.detach().clone(), torch.randn(leaf.shape, generator=draw, dtype=torch.float64)
+        start, direction = leaf.detach().clone(), torch.randn(leaf.shape, generator=draw, dtype=torch.float64).to(leaf.device)
         with torch.no_grad():
             leaf.copy_(start + STEP * direction)
             ahead = value().item()
@@ -145,7 +143,7 @@ def _bfloat16(trial: Trial) -> str:
 
 def _autocast(trial: Trial) -> str:
     module = trial.module(torch.float32)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast(trial.x.device.type, torch.bfloat16):
         got = trial.run(module, trial.x.float(), *trial.others)
     return roughly(got, trial.output())
 

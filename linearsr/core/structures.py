@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+Grid = tuple[int, int]
+"""Rows and columns of a picture, in tokens where nothing else is said."""
+Margin = tuple[int, int, int, int]
+"""Rows above and below, columns left and right of a tile: tokens of its neighbours, there to be looked at."""
+
 
 @dataclass(frozen=True)
 class SRBatch:

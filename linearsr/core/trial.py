@@ -26,8 +26,8 @@ class Trial:
 
     build:  () -> module
     run:    (module, x, *others) -> output [B, …]; casts of the others, where they need any, are its business
-    x:      float64 [B, …], B ≥ 2: cast to the type on trial
-    others: tensors [B, …] that go with x picture by picture and are not cast (times, masks)
+    x:      float64 [B, …], B ≥ 2: cast to the type on trial; the module goes to its device
+    others: tensors [B, …] that go with x picture by picture and are not cast (times, masks), on the same device
     """
 
     build: Callable[[], nn.Module]
@@ -45,8 +45,8 @@ class Trial:
         draw = generator(seed)
         with torch.no_grad():
             for parameter in module.parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=draw).to(parameter.dtype), alpha=0.05)
-        return module.to(dtype).eval()
+                parameter.add_(torch.randn(parameter.shape, generator=draw).to(parameter), alpha=0.05)
+        return module.to(self.x.device, dtype).eval()
 
     @torch.no_grad()
     def output(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
@@ -74,5 +74,5 @@ def learn(
     names, leaves = zip(("x", x), *module.named_parameters(), strict=True)
     out = compute(x)
     along = torch.randn(out.shape, generator=generator(1), dtype=torch.float64) if towards is None else towards
-    found = torch.autograd.grad(out, leaves, along.to(out.dtype), allow_unused=True, materialize_grads=True)
+    found = torch.autograd.grad(out, leaves, along.to(out), allow_unused=True, materialize_grads=True)
     return {"the output": out.detach()} | {f"d{name}": gradient for name, gradient in zip(names, found, strict=True)}

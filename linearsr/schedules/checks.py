@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
 
-from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.errors import ShapeError
+from linearsr.core.values import require_count, require_finite, require_positive
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def require_positive(value: float, key: str) -> float:
-    """`value` as a float. Raises ConfigError unless it is a finite number above 0; key: what the user sets."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{key} is {value!r}; wanted a finite number above 0; change {key}")
-    return float(value)
-
-
-def require_finite(value: float, key: str) -> float:
-    """`value` as a float. Raises ConfigError unless it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"{key} is {value!r}; wanted a finite number; change {key}")
-    return float(value)
-
-
-def require_count(value: int, key: str, at_least: int = 1) -> int:
-    """Raises ConfigError unless `value` is a whole number of at least `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ConfigError(f"{key} is {value!r}; wanted a whole number of at least {at_least}; change {key}")
-    return value
+__all__ = ["require_count", "require_exact_times", "require_finite", "require_positive"]
 
 
 def require_exact_times(t: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linearsr.attention.agent import AgentAttention, agent_attention, agent_attention_dense, cell_means
-from linearsr.core.errors import ConfigError
 from tests.attention.spatial_laws import error_of_twin, heads_that_see, layer
 from tests.strategies import normal, seeds
 
@@ -73,11 +72,3 @@ def test_autocast_does_not_reach_the_two_softmaxes():
     with torch.autocast("cpu", torch.bfloat16):
         inside = cell_means(q, (6, 10), 3), agent_attention(q, k, v, agents), agent_attention_dense(q, k, v, agents)
     assert all(torch.equal(one, other) for one, other in zip(inside, outside, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"), [({"agent_side": 0}, "attention.agent_side is 0"), ({"kernel": 2}, "attention.kernel is 2")]
-)
-def test_options_that_make_no_sense_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        AgentAttention(8, 2, **options)

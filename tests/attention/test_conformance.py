@@ -1,14 +1,20 @@
 """The check of an attention finds what is wrong and blames nothing else, and passes classes that know nothing of linearsr."""
 
+import re
+from contextlib import nullcontext
+
 import pytest
 import torch
 
+from linearsr.attention import ReLULinearAttention, SoftmaxAttention
 from linearsr.attention.conformance import check_attention
+from linearsr.core.errors import ConfigError
 from tests.attention import broken as b
 from tests.attention import broken_tiles as tiles
 
 DENSE = ("forward is forward_dense", "gradients are those of forward_dense")
 FINITE = ("all zero", "a token that is zero", "all negative")
+LARGE = ("tokens: outputs and gradients are finite", "tokens: outputs are float64's")
 TILES = "the sum of the tiles' states"
 
 BROKEN = [
@@ -25,11 +31,14 @@ BROKEN = [
     (b.WantsItContiguous, ("strides",)),
     (b.AnswersAnEmptyBatch, ("an empty batch",)),
     (b.AnswersOnAnyGrid, ("do not fill the grid",)),
-    (b.NoEps, (*FINITE, "13×41", "large")),  # among so many queries some have no feature
-    (b.NoEpsInTheGradient, (*FINITE, f"{DENSE[1]} on 13×41", "large")),
+    (b.NoEps, (*FINITE, "13×41", *LARGE)),  # among so many queries some have no feature
+    (b.NoEpsInTheGradient, (*FINITE, f"{DENSE[1]} on 13×41", LARGE[0])),
     (b.SumsInFloat16, ("large float16",)),
+    (b.CountsInBfloat16, (f"large bfloat16 {LARGE[1]}",)),
     (b.UnboundedFeatures, ("large float32", "large bfloat16")),
     (b.QuadraticFLOPs, ("FLOPs grow",)),
+    (b.QuadraticFLOPsInPlace, ("FLOPs grow",)),
+    (b.QuadraticWhenRestoring, ("FLOPs grow",)),
     (b.QuadraticMemory, ("peak bytes grow",)),
     (b.DrawsInTheBackwardPass, ("checkpointing", "torch.compile")),  # two plain passes would differ as well
     (b.KnowsWhereItIs, ("moved tokens",)),
@@ -126,6 +135,39 @@ def test_a_class_that_no_import_finds_is_not_blamed_for_that():
 
     (finding,) = [f for f in check_attention(Here).require().findings if "pickling" in f.law]
     assert finding.status == "skipped"
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_accuracy_that_cannot_be_judged_is_not_called_passed():
+    """Hundreds of logits apart, softmax takes the largest, and a rounding of the tokens says which that is."""
+    found = {finding.law: finding for finding in check_attention(SoftmaxAttention).require().findings}
+    finite, accurate = (found[f"large bfloat16 {law}"] for law in (LARGE[0], f"{LARGE[1]}, roughly"))
+    assert finite.status == "passed"
+    assert accurate.status == "skipped"
+    assert re.search(r"moves float64's by \d\.\de-\d\d; beyond 1\.6e-02 ", accurate.detail), accurate.detail
+
+
+@pytest.mark.parametrize(("device", "reason"), [("nope", "device type"), ("mps", "")])
+def test_a_device_that_cannot_hold_float64_is_refused(device, reason):
+    with pytest.raises(ConfigError, match=f"device='{device}' holds no float64: .*{reason}.*; choose 'cpu'"):
+        check_attention(b.Plain, device=device)
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_no_law_mixes_tensors_of_two_devices(monkeypatch):
+    """The meta device has no numbers, so here each is 0 and each question is answered yes; but it refuses what is not on it."""
+    monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.0)
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda _: True)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    report = check_attention(ReLULinearAttention, device="meta", timing=True)
+    without_numbers = [
+        "inputs are left alone",
+        "a head's output depends on no other head",
+    ]  # torch.equal has nothing to compare
+    assert [finding.law for finding in report.failed] == without_numbers, str(report)
+    assert all("Meta" in finding.detail for finding in report.failed), str(report)
+    (time,) = [finding for finding in report.findings if "CPU time" in finding.law]
+    assert (time.status, time.detail) == ("skipped", "the work is done on meta, not by the processor")
 
 
 def test_a_class_that_does_not_build_is_told_why_and_tried_no_further():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from linearsr.attention import ReLULinearAttention
 from linearsr.attention.focused import FocusedLinearAttention, focus
 from linearsr.attention.local_branch import depthwise, depthwise_dense
-from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.errors import ShapeError
 from tests.attention.spatial_laws import error_of_tiles, error_of_twin, heads_that_see, layer, sides, spans
 from tests.strategies import normal, seeds
 
@@ -123,12 +123,3 @@ def test_tokens_that_do_not_fill_the_grid_are_refused_in_tiles_too():
     state = attention.state(normal(0, 1, 6, 8), (2, 3))
     with pytest.raises(ShapeError, match=r"wanted \[B, 8, 8\]"):
         attention.apply(normal(0, 1, 6, 8), state, (2, 4))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"power": 0.5}, "attention.power is 0.5"), ({"kernel": 4}, "attention.kernel is 4"), ({"kernel": -1}, "odd number")],
-)
-def test_options_that_make_no_sense_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        FocusedLinearAttention(8, 2, **options)

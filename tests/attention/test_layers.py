@@ -98,10 +98,9 @@ def test_autocast_gives_bfloat16_out_and_gradients_in_the_weights_type(cls, qk_n
 
 
 @both
-@pytest.mark.parametrize("num_heads", [0, 5, -1])
-def test_heads_that_do_not_divide_the_width_are_refused(cls, num_heads):
-    with pytest.raises(ConfigError, match=rf"num_heads={num_heads} does not divide dim=12; change width or head_width"):
-        cls(12, num_heads)
+def test_heads_that_do_not_divide_the_width_are_refused(cls):
+    with pytest.raises(ConfigError, match=r"num_heads=5 does not divide dim=12; change width or head_width"):
+        cls(12, 5)
 
 
 @both

@@ -10,7 +10,6 @@ from torch import nn
 
 from linearsr.attention import ReLULinearAttention
 from linearsr.attention.multi_scale import MultiScaleReLULinearAttention
-from linearsr.core.errors import ConfigError
 from tests.attention.spatial_laws import error_of_tiles, error_of_twin, heads_that_see, layer, sides, spans
 from tests.strategies import normal, seeds
 
@@ -93,8 +92,3 @@ def test_autocast_does_not_reach_the_mixing():
     with torch.autocast("cpu", torch.bfloat16):
         inside = attention.mix(q, k, v, (5, 3))
     assert torch.equal(inside, attention.mix(q, k, v, (5, 3)))
-
-
-def test_an_even_scale_is_refused():
-    with pytest.raises(ConfigError, match=r"attention.scales is 4; wanted an odd number of tokens"):
-        MultiScaleReLULinearAttention(8, 2, scales=(3, 4))

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linearsr.attention.performer import PerformerAttention, key_logits, orthogonal_projections, query_logits
-from linearsr.core.errors import ConfigError
 from tests.strategies import normal, seeds
 
 ROUNDING = {"rtol": 0, "atol": 1e-12}
@@ -139,9 +138,3 @@ def test_all_keys_and_values_given_several_times_change_nothing(seed, n, times):
     q, k, v = qkv(seed, n)
     often = attention.mix(q, k.repeat(1, 1, times, 1), v.repeat(1, 1, times, 1), (1, n))
     torch.testing.assert_close(often, attention.mix(q, k, v, (1, n)), **ROUNDING)
-
-
-@pytest.mark.parametrize("num_features", [0, -3])
-def test_fewer_than_one_feature_is_refused(num_features):
-    with pytest.raises(ConfigError, match=rf"num_features={num_features}; wanted at least 1"):
-        layer(num_features=num_features)

@@ -21,7 +21,7 @@ from linearsr.attention.triton_linear import (  # noqa: E402
     triton_linear_attention,
 )
 from linearsr.core.errors import ShapeError  # noqa: E402
-from tests.compiled import machine_code  # noqa: E402
+from tests.compiled import POINTERS, compile_for, variants  # noqa: E402
 from tests.interpreted import interpreted  # noqa: E402
 from tests.strategies import normal  # noqa: E402
 
@@ -168,6 +168,17 @@ def test_a_mean_that_all_values_share_costs_the_gradients_nothing(device, dtype)
         assert largest_error(got, want) <= max(GRADIENT_ERRORS[dtype], 4 * 100 * lost) * want.abs().max()
 
 
+@pytest.mark.parametrize("eps", [0.0, 1e-39])
+def test_gradients_need_no_eps_where_every_sum_is_positive(device, eps):
+    """The rows that pad the last tile have no sum, and 1/eps is infinite."""
+    q, k, v = contiguous(1, 70, 37, 4, 4, torch.float32, device)
+    q, k = q.abs() + 0.1, k.abs() + 0.1
+    towards = normal(9, 2, 2, 70, 4, dtype=torch.float32).to(device)
+    got = gradients(lambda *leaves: triton_linear_attention(*leaves, eps=eps, rectify=True), q, k, v, towards)
+    for name, gradient, want in zip(("dq", "dk", "dv"), got, exact(q, k, v, towards), strict=True):
+        assert largest_error(gradient, want) <= GRADIENT_ERRORS[torch.float32] * want.abs().max(), name
+
+
 def test_a_nan_is_not_hidden(device):
     q, k, v = contiguous(0, 6, 5, 4, 3, torch.float32, device)
     q[0, 0, 2, 1] = torch.nan
@@ -267,12 +278,19 @@ def test_what_the_kernels_do_not_take_is_refused_and_can_be_asked_for():
         attend(*[torch.zeros(1, 1, 2, 4, dtype=torch.float64)] * 3)
 
 
+QUICK = {(80, torch.float32, 64), (90, torch.bfloat16, 32), (120, torch.bfloat16, 64)}
+"""Each card's kind of products once, and both widths; half a second to two for each kernel."""
+
+
 @pytest.mark.parametrize("kernel", ["state", "apply", "query_grads", "key_grads"])
-def test_kernels_compile_for_hopper(kernel, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("card", "dtype", "width"), variants(QUICK, (torch.bfloat16, 32), (torch.bfloat16, 64), (torch.float32, 64))
+)
+def test_kernels_compile_for_every_card(kernel, card, dtype, width, monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     function = getattr(triton_linear, f"{kernel}_kernel")
-    tiling = Tiling.of(32, 32, torch.bfloat16)
-    types = dict.fromkeys(("q", "k", "v", "o", "do", "dq", "dk", "dv"), "*bf16")
+    tiling = Tiling.of(width, width, dtype)
+    types = dict.fromkeys(("q", "k", "v", "o", "do", "dq", "dk", "dv"), POINTERS[dtype])
     types |= {"partials": "*fp32", "state": "*fp32", "share": "fp32", "eps": "fp32"}
-    options = tiling.options(32, 32, torch.bfloat16, True) | {"TOGETHER": tiling.together}
-    assert machine_code(function, types, options)
+    options = tiling.options(width, width, dtype, True) | {"TOGETHER": tiling.together}
+    assert compile_for(card, function, types, options).asm["cubin"]

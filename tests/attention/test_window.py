@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,11 +128,33 @@ def test_autocast_does_not_reach_the_mixing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 0}, "attention.window is 0"),
         ({"window": 4, "shift": 4}, "attention.shift is 4; wanted 0 ≤ shift < 4"),
-        ({"shift": -1}, "attention.shift is -1"),
+        ({"window": 1, "shift": 2}, "attention.shift is 2; wanted 0 ≤ shift < 1"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, message):
+def test_a_shift_of_a_window_or_more_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         WindowAttention(8, 2, **options)
+
+
+def asked_of_torch(monkeypatch, batch, grid, **options):
+    """Shapes of the queries and elements of the mask, laid out in memory, that torch's attention is given."""
+    attend, asked = F.scaled_dot_product_attention, []
+
+    def noted(q, k, v, attn_mask):
+        asked.append((tuple(q.shape), attn_mask.untyped_storage().nbytes() // attn_mask.element_size()))
+        return attend(q, k, v, attn_mask=attn_mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", noted)
+        layer(WindowAttention, window=2, **options)(normal(0, batch, grid[0] * grid[1], 8), grid)
+    return asked
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_windows_are_a_batch_to_torch_as_its_cuda_kernels_take_65535_heads_and_no_more(monkeypatch, batch):
+    bias = 2 * 4 * 4  # [H, L, L]
+    assert asked_of_torch(monkeypatch, batch, (4, 6)) == [((batch * 6, 2, 4, 4), bias)]
+    for grid, options in (((3, 5), {}), ((4, 4), {"shift": 1})):
+        windows = 6 if grid == (3, 5) else 9
+        assert asked_of_torch(monkeypatch, batch, grid, **options) == [((windows * 2, batch, 4, 4), windows * bias)]

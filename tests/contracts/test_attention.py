@@ -24,3 +24,9 @@ def cases() -> Iterator[tuple[str, dict, int]]:
 def test_attention_keeps_its_contract_and_has_a_slow_twin(name: str, options: dict, layer: int) -> None:
     report = check_attention(ATTENTION.require(name), options, layer=layer).require()
     assert all(finding.status == "passed" for finding in report.findings if "forward_dense" in finding.law), str(report)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ATTENTION.own())
+def test_attention_keeps_its_contract_on_a_gpu(name: str) -> None:
+    check_attention(ATTENTION.require(name), device="cuda").require()

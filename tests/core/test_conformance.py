@@ -15,7 +15,7 @@ OUTCOMES = ("passed", "failed", "skipped")
 
 
 def report_of(outcomes):
-    report = ConformanceReport("Mine", seed=7)
+    report = ConformanceReport("Mine", seed=7, device="cpu")
 
     def test(outcome, number):
         if outcome == "failed":
@@ -42,6 +42,7 @@ def test_json_holds_every_finding_and_the_verdict(outcomes):
         "torch": torch.__version__,
         "python": "",
         "seed": 7,
+        "device": "cpu",
     }
 
 

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linearsr.attention.functional import relu_linear_attention
+from linearsr.core.backbones.gated_conv_ffn import GatedConvFeedForward
 from linearsr.core.costs import REPEATS, cpu_seconds, exponent, flops, growth_exponent, peak_bytes
 
 sizes = st.integers(1, 40)
@@ -16,9 +18,90 @@ WORD = 4
 """Bytes of a float32."""
 
 
-@given(sizes, sizes, sizes)
-def test_a_product_of_matrices_counts_two_for_each_multiply_add(m, k, n):
-    assert flops(lambda: torch.ones(m, k) @ torch.ones(k, n)) == 2 * m * k * n
+def zeros(*shape):
+    return torch.zeros(shape)
+
+
+PRODUCTS = {
+    "@": lambda m, k, n: zeros(m, k) @ zeros(k, n),
+    "mm, out=": lambda m, k, n: torch.mm(zeros(m, k), zeros(k, n), out=zeros(m, n)),
+    "addmm": lambda m, k, n: torch.addmm(zeros(m, n), zeros(m, k), zeros(k, n)),
+    "addmm, out=": lambda m, k, n: torch.addmm(zeros(n), zeros(m, k), zeros(k, n), out=zeros(m, n)),
+    "addmm_": lambda m, k, n: zeros(m, n).addmm_(zeros(m, k), zeros(k, n), beta=0.5, alpha=2),
+    "_addmm_activation": lambda m, k, n: torch._addmm_activation(zeros(n), zeros(m, k), zeros(k, n)),
+}
+"""Each of [m, k] and [k, n]."""
+BATCHED = {
+    "@": lambda b, m, k, n: zeros(b, m, k) @ zeros(b, k, n),
+    "bmm, out=": lambda b, m, k, n: torch.bmm(zeros(b, m, k), zeros(b, k, n), out=zeros(b, m, n)),
+    "baddbmm": lambda b, m, k, n: torch.baddbmm(zeros(b, m, n), zeros(b, m, k), zeros(b, k, n)),
+    "baddbmm, out=": lambda b, m, k, n: torch.baddbmm(zeros(n), zeros(b, m, k), zeros(b, k, n), out=zeros(b, m, n)),
+    "baddbmm_": lambda b, m, k, n: zeros(b, m, n).baddbmm_(zeros(b, m, k), zeros(b, k, n), beta=0.5, alpha=2),
+    "addbmm": lambda b, m, k, n: torch.addbmm(zeros(m, n), zeros(b, m, k), zeros(b, k, n)),
+    "addbmm, out=": lambda b, m, k, n: torch.addbmm(zeros(m, n), zeros(b, m, k), zeros(b, k, n), out=zeros(m, n)),
+    "addbmm_": lambda b, m, k, n: zeros(m, n).addbmm_(zeros(b, m, k), zeros(b, k, n), beta=0.5, alpha=2),
+}
+"""Each of [b, m, k] and [b, k, n]."""
+WITH_A_VECTOR = {
+    "mv": lambda m, k: zeros(m, k) @ zeros(k),
+    "mv, out=": lambda m, k: torch.mv(zeros(m, k), zeros(k), out=zeros(m)),
+    "a vector first": lambda m, k: zeros(k) @ zeros(k, m),
+    "of a batch": lambda m, k: zeros(1, m, k) @ zeros(k),
+    "addmv": lambda m, k: torch.addmv(zeros(m), zeros(m, k), zeros(k)),
+    "addmv, out=": lambda m, k: torch.addmv(zeros(m), zeros(m, k), zeros(k), out=zeros(m)),
+    "addmv_": lambda m, k: zeros(m).addmv_(zeros(m, k), zeros(k), beta=0.5, alpha=2),
+}
+"""Each of [m, k] and [k]."""
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@given(m=sizes, k=sizes, n=sizes)
+def test_every_form_of_a_product_of_matrices_counts_two_for_each_multiply_add(name, m, k, n):
+    assert flops(lambda: PRODUCTS[name](m, k, n)) == 2 * m * k * n
+
+
+@pytest.mark.parametrize("name", BATCHED)
+@given(b=st.integers(1, 5), m=sizes, k=sizes, n=sizes)
+def test_every_form_of_a_product_of_batches_counts(name, b, m, k, n):
+    assert flops(lambda: BATCHED[name](b, m, k, n)) == 2 * b * m * k * n
+
+
+@pytest.mark.parametrize("name", WITH_A_VECTOR)
+@given(m=sizes, k=sizes)
+def test_every_form_of_a_product_with_a_vector_counts(name, m, k):
+    assert flops(lambda: WITH_A_VECTOR[name](m, k)) == 2 * m * k
+
+
+@pytest.mark.parametrize("product", [torch.dot, torch.vdot, torch.inner])
+@given(k=sizes)
+def test_a_product_of_two_vectors_counts(product, k):
+    assert flops(lambda: product(zeros(k), zeros(k))) == 2 * k
+
+
+@given(
+    heads=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    tokens=st.integers(1, 300),
+    width=st.integers(1, 8),
+    value_width=st.integers(1, 8),
+)
+def test_linear_attention_counts_both_its_products_and_five_on_the_way_back(heads, tokens, width, value_width):
+    """2·D·(E + 1) each, a token and head: the normaliser is one more column."""
+    q, k = torch.ones(2, *heads, tokens, width).unbind()
+    v = torch.ones(*heads, tokens, value_width)
+    product = 2 * math.prod(heads) * tokens * width * (value_width + 1)
+    assert flops(lambda: relu_linear_attention(q, k, v)) == 2 * product
+    leaves = [part.clone().requires_grad_() for part in (q, k, v)]
+    assert flops(lambda: relu_linear_attention(*leaves).sum().backward()) == (2 + 5) * product
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 40))
+def test_a_feed_forward_in_strips_counts_what_the_whole_counts(height, width, strip_tokens):
+    layer = GatedConvFeedForward(4, ratio=1.5, strip_tokens=strip_tokens)
+    x, hidden = torch.ones(2, height * width, 4), 6
+    with torch.no_grad():
+        in_strips = flops(lambda: layer(x, (height, width)))
+    whole = flops(lambda: layer(x, (height, width)))
+    assert in_strips == whole == 2 * 2 * height * width * (4 * 2 * hidden + 9 * 2 * hidden + hidden * 4)
 
 
 @given(st.integers(2, 20), st.integers(1, 8))

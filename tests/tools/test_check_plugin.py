@@ -77,7 +77,7 @@ def test_a_conforming_attention_is_rc_0_by_each_of_its_names(run: Run, name: str
 
 
 def test_a_broken_one_is_rc_1_and_its_laws_are_named_with_numbers(run: Run, tmp_path: Path) -> None:
-    done = run("check_plugin.py", "my_pkg:Leaking", "--json", "out/report.json")
+    done = run("check_plugin.py", "my_pkg:Leaking", "--device", "cpu", "--json", "out/report.json")
     assert done.returncode == 1, done.stderr
     *_, verdict, broken = done.stdout.splitlines()
     assert verdict.startswith("Leaking: 1 of ")
@@ -88,6 +88,7 @@ def test_a_broken_one_is_rc_1_and_its_laws_are_named_with_numbers(run: Run, tmp_
     (failed,) = [finding for finding in report["findings"] if finding["status"] == "failed"]
     assert failed["detail"] in broken
     assert report["environment"]["torch"] == torch.__version__
+    assert report["environment"]["device"] == "cpu"
 
 
 def test_a_package_being_written_in_this_folder_is_found(run: Run, tmp_path: Path) -> None:
@@ -136,6 +137,8 @@ def test_every_kind_that_has_a_contract_test_is_known() -> None:
             "no laws for the kind 'atention'; did you mean 'attention'? Kinds: attention, ",
         ),
         (["Euler", "--kind", "solver", "--dim", "8"], "check_solver has no key 'dim'"),
+        (["Euler", "--kind", "solver", "--device", "cpu"], "check_solver has no key 'device'"),
+        (["my_pkg:Pooled", "--device", "nope"], "device='nope' holds no float64: "),
         (["my_pkg:Pooled", "--kind", "router"], "Pooled needs 'dim'"),
         (["Euler", "--kind", "router"], "no router named 'Euler'"),
         (["linearsr.schedules:Euler", "--kind", "router"], "is no router: it lacks boundaries"),

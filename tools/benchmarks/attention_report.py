@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measuring import Goal, Judged, Timing, crossover, exponents, goal_rows, markdown_table
+from measuring import Goal, Judged, Timing, crossover, exponents, goal_rows, launches_in_words, markdown_table
 from measuring.goals import HEAD
 from measuring.roofline import peaks_in_words
 
@@ -87,6 +87,7 @@ def tables(report: Report) -> str:
     for heads, dtype, direction in dict.fromkeys((row["heads"], row["dtype"], row["direction"]) for row in report["rows"]):
         chosen = [row for row in report["rows"] if (row["heads"], row["dtype"], row["direction"]) == (heads, dtype, direction)]
         blocks += [f"## {heads} × {chosen[0]['head_width']}, {dtype}, {direction}", _series_table(chosen)]
+        blocks += launches_in_words(chosen)
         blocks += [*_remarks(report, heads, dtype)] if direction == FORWARD else []
     return "\n\n".join(blocks)
 

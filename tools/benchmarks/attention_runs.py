@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from contenders import OURS, Contender, contenders
-from measuring import Peak, Stopwatch, Timing, Work, interleave, measure_peak, stopwatch
+from measuring import Peak, Timing, Work, measure_peak, stopwatch, time_in_turn
 
 from linearsr.core.costs import peak_bytes
 
@@ -34,13 +34,12 @@ QUICK = Grid(heads=(2,), forward=(64, 128), both=(64,))
 
 def measure(grid: Grid, device: torch.device, rounds: int, budget: float) -> dict[str, Any]:
     """Plain data: peaks of the machine and a row for every contender at every size."""
-    watch = stopwatch(device)
-    peak = measure_peak(device, DTYPES, watch)
+    peak = measure_peak(device, DTYPES, stopwatch(device))
     rows = []
     for heads in grid.heads:
         for dtype in DTYPES:
-            rows += _forward(Series(heads, dtype, device, watch, rounds, budget), grid.forward, peak)
-            rows += _both(Series(heads, dtype, device, watch, rounds, budget), grid.both)
+            rows += _forward(Series(heads, dtype, device, rounds, budget), grid.forward, peak)
+            rows += _both(Series(heads, dtype, device, rounds, budget), grid.both)
     return {"device": device.type, "peak_flops": dict(peak.flops), "peak_bytes": peak.bytes, "rows": rows}
 
 
@@ -51,7 +50,6 @@ class Series:
     heads: int
     dtype: torch.dtype
     device: torch.device
-    watch: Stopwatch
     rounds: int
     budget: float
 
@@ -65,7 +63,7 @@ class Series:
         return torch.randn(1, tokens, parts * self.heads * HEAD_WIDTH, generator=draw).to(self.device, self.dtype)
 
     def times(self, jobs: Mapping[tuple[int, str], Callable[[], object]]) -> dict[tuple[int, str], Timing]:
-        return interleave(jobs, self.watch, rounds=self.rounds, budget=self.budget)
+        return time_in_turn(jobs, self.device, rounds=self.rounds, budget=self.budget)
 
     def row(self, direction: str, tokens: int, name: str, times: dict[tuple[int, str], Timing]) -> dict[str, Any]:
         own, ours = times[tokens, name], times[tokens, OURS.name]
@@ -76,9 +74,7 @@ class Series:
             "direction": direction,
             "tokens": tokens,
             "contender": name,
-            "median_ms": 1000 * own.median,
-            "minimum_ms": 1000 * own.minimum,
-            "rounds_ms": [1000 * seconds for seconds in own.rounds],
+            **own.figures(),
             "times_ours": ours.times_faster_than(own),
         }
 
@@ -88,7 +84,7 @@ def _forward(series: Series, sizes: Tokens, peak: Peak) -> list[dict[str, Any]]:
     for tokens in sizes:
         qkv = series.normal(tokens, 3)
         for contender in contenders(series.device):
-            jobs[tokens, contender.name] = _call(contender, contender.projected(qkv), series.heads)
+            jobs[tokens, contender.name] = _call(contender, contender.start(qkv, series.heads), series.heads)
     with torch.inference_mode():
         times = series.times(jobs)
         for tokens in sizes:
@@ -110,7 +106,7 @@ def _both(series: Series, sizes: Tokens) -> list[dict[str, Any]]:
     for tokens in sizes:
         qkv, towards = series.normal(tokens, 3), series.normal(tokens, 1)
         for contender in linear:
-            leaves = tuple(part.clone().requires_grad_() for part in contender.projected(qkv))
+            leaves = tuple(part.clone().requires_grad_() for part in contender.start(qkv, series.heads))
             jobs[tokens, contender.name] = _gradients(_call(contender, leaves, series.heads), leaves, towards)
     times = series.times(jobs)
     return [

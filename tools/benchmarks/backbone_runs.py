@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from measuring import LayerClock, Peak, interleave, measure_peak, stopwatch
-from sana_pair import NARROW, SANA_600M, Pair
+from measuring import LayerClock, Peak, measure_peak, stopwatch, time_in_turn
+from sana_pair import NARROW, SANA_600M, WORDS, Pair
+from torch import Tensor
 
 from linearsr.core.costs import peak_bytes
 
 DTYPES = (torch.float32, torch.bfloat16)
+ALL_COUNTED = f", all {WORDS} words counted"
+"""Of a contender's name, for which no word is padding."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,29 @@ def measure(plan: Plan, device: torch.device, rounds: int, budget: float) -> dic
 
 
 def _rows(pair: Pair, size: Size, rounds: int, budget: float) -> list[dict[str, Any]]:
-    calls = pair.calls(pair.ask(size.side))
+    calls = _calls(pair, size)
     place = {"dtype": _name(pair.dtype), "depth": size.depth, "tokens": size.side**2}
-    times = interleave(calls, stopwatch(pair.device), rounds=rounds, budget=budget) if size.timed else {}
-    theirs, ours = (calls[name]().double() for name in ("diffusers", "ours"))
-    difference = ((theirs - ours).abs().max() / theirs.abs().max()).item()
+    times = time_in_turn(calls, pair.device, rounds=rounds, budget=budget) if size.timed else {}
+    outputs = {name: call().double() for name, call in calls.items()}
     found = []
     for name, call in calls.items():
+        peer = "diffusers" + (ALL_COUNTED if name.endswith(ALL_COUNTED) else "")
+        difference = ((outputs[name] - outputs[peer]).abs().max() / outputs[peer].abs().max()).item()
         row = {**place, "contender": name, "peak_bytes": peak_bytes(call, pair.device), "difference": difference}
         if name in times:
-            row |= {
-                "median_ms": 1000 * times[name].median,
-                "minimum_ms": 1000 * times[name].minimum,
-                "rounds_ms": [1000 * seconds for seconds in times[name].rounds],
-                "of_diffusers": times[name].times_faster_than(times["diffusers"]),
-            }
+            row |= times[name].figures() | {"of_diffusers": times[name].times_faster_than(times[peer])}
         found.append(row)
     return found
+
+
+def _calls(pair: Pair, size: Size) -> dict[str, Callable[[], Tensor]]:
+    """With padded words, and where time is measured also with words that are all counted."""
+    calls = pair.calls(pair.ask(size.side))
+    if size.timed:
+        for name, call in pair.calls(pair.ask(size.side, counted=WORDS)).items():
+            if name != "ours, first step":
+                calls[name + ALL_COUNTED] = call
+    return calls
 
 
 def _layers(pair: Pair, size: Size, rounds: int, peak: Peak) -> list[dict[str, Any]]:

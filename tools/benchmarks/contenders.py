@@ -1,8 +1,9 @@
 """Ways to mix tokens that are timed against one another, each from the layout that its own projections leave.
 
-Ours begins with one fused product qkv [B, N, 3·C], of which it sees views; the others with three tensors [B, N, C], as three
-projections leave them, which spares them the strides and, backward, the joining of three gradients. All end with [B, N, C],
-whatever its strides; the projections themselves are outside.
+Ours begins with one fused product qkv [B, N, 3·C], of which it sees views; diffusers and SDPA with three tensors [B, N, C], as
+three projections leave them, which spares them the strides and, backward, the joining of three gradients; flash-bidirectional
+with three contiguous [B, H, N, D], which its kernels ask for and no projection leaves. All end with [B, N, C], whatever its
+strides; the projections themselves are outside.
 """
 
 from __future__ import annotations
@@ -25,15 +26,13 @@ FLASH = "flash_bla.ops.linear_attn.fused"
 
 @dataclass(frozen=True)
 class Contender:
-    """mix: (projected, heads) -> [B, N, C]; fused: whether `projected` is (qkv,) or (q, k, v); linear: its cost in N."""
+    """start: (qkv [B, N, 3·C], heads) -> what it begins with, outside the clock; mix: (that, heads) -> [B, N, C], inside;
+    linear: whether its cost is linear in N."""
 
     name: str
+    start: Callable[[Tensor, int], tuple[Tensor, ...]]
     mix: Callable[[tuple[Tensor, ...], int], Tensor]
-    fused: bool = False
     linear: bool = True
-
-    def projected(self, qkv: Tensor) -> tuple[Tensor, ...]:
-        return (qkv,) if self.fused else tuple(part.contiguous() for part in qkv.chunk(3, dim=-1))
 
 
 def contenders(device: torch.device) -> tuple[Contender, ...]:
@@ -42,9 +41,23 @@ def contenders(device: torch.device) -> tuple[Contender, ...]:
     return (*found, FLASH_BIDIRECTIONAL) if device.type == "cuda" and _installed(FLASH) else found
 
 
-def split(projected: tuple[Tensor, ...], heads: int) -> tuple[Tensor, ...]:
-    """(qkv,) or (q, k, v) -> three views [B, H, N, D]."""
-    parts = projected[0].chunk(3, dim=-1) if len(projected) == 1 else projected
+def fused(qkv: Tensor, heads: int) -> tuple[Tensor, ...]:
+    """[B, N, 3·C] as it is."""
+    return (qkv,)
+
+
+def three(qkv: Tensor, heads: int) -> tuple[Tensor, ...]:
+    """q, k, v [B, N, C], contiguous."""
+    return tuple(part.contiguous() for part in qkv.chunk(3, dim=-1))
+
+
+def by_heads(qkv: Tensor, heads: int) -> tuple[Tensor, ...]:
+    """q, k, v [B, H, N, D], contiguous."""
+    return tuple(part.contiguous() for part in split(qkv.chunk(3, dim=-1), heads))
+
+
+def split(parts: tuple[Tensor, ...], heads: int) -> tuple[Tensor, ...]:
+    """[B, N, C] each -> views [B, H, N, D]."""
     return tuple(part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
 
 
@@ -54,7 +67,7 @@ def join(mixed: Tensor) -> Tensor:
 
 
 def _ours(projected: tuple[Tensor, ...], heads: int) -> Tensor:
-    return join(relu_linear_attention(*split(projected, heads)))
+    return join(relu_linear_attention(*split(projected[0].chunk(3, dim=-1), heads)))
 
 
 def _diffusers(projected: tuple[Tensor, ...], heads: int) -> Tensor:
@@ -73,7 +86,7 @@ def _sdpa(projected: tuple[Tensor, ...], heads: int) -> Tensor:
 
 
 def _flash_bidirectional(projected: tuple[Tensor, ...], heads: int) -> Tensor:
-    q, k, v = split(projected, heads)
+    q, k, v = projected
     return join(importlib.import_module(FLASH).linear_attention(q.relu(), k.relu(), v))
 
 
@@ -85,7 +98,7 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
-OURS = Contender("ours", _ours, fused=True)
-DIFFUSERS = Contender("diffusers", _diffusers)
-SDPA = Contender("SDPA", _sdpa, linear=False)
-FLASH_BIDIRECTIONAL = Contender("flash-bidirectional", _flash_bidirectional)
+OURS = Contender("ours", fused, _ours)
+DIFFUSERS = Contender("diffusers", three, _diffusers)
+SDPA = Contender("SDPA", three, _sdpa, linear=False)
+FLASH_BIDIRECTIONAL = Contender("flash-bidirectional", by_heads, _flash_bidirectional)

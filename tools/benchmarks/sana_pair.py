@@ -15,7 +15,7 @@ from linearsr.core.structures import GuidanceTokens
 from linearsr.core.weights import load_sana, sana_config
 
 WORDS, COUNTED = 300, 120
-"""Guidance tokens, and how many of them the mask lets through (Sana's prompts are padded to 300)."""
+"""Guidance tokens, and how many of them the mask lets through: Sana's prompts are padded to 300; ours leaves padding out."""
 STEP = 512
 """Of 1000: a whole number, because the original's time is one."""
 SEED = 0
@@ -60,30 +60,35 @@ class Pair:
         self.theirs, self.ours = (nn.Module.to(model, device, dtype).eval() for model in (theirs, ours))
         self.config, self.depth, self.dtype, self.device = config, depth, dtype, device
 
-    def ask(self, side: int) -> Asked:
-        """side: rows and columns of tokens."""
+    def ask(self, side: int, counted: int = COUNTED) -> Asked:
+        """side: rows and columns of tokens; counted: of the words."""
         draw = torch.Generator().manual_seed(SEED)
         z = torch.randn(1, self.config["in_channels"], side, side, generator=draw)
         words = torch.randn(1, WORDS, self.config["caption_channels"], generator=draw)
-        mask = torch.arange(WORDS)[None] < COUNTED
+        mask = torch.arange(WORDS)[None] < counted
         return Asked(z.to(self.device, self.dtype), GuidanceTokens(words.to(self.dtype), mask).to(self.device))
 
     def calls(self, asked: Asked) -> dict[str, Callable[[], Tensor]]:
         """diffusers: a forward, which makes keys and values of the words each time; ours: a step of sampling, these and the
-        tables of times being prepared; ours, first step: with `prepare`."""
+        tables of times being prepared; ours, first step: with `prepare`.
+
+        On a GPU the step makes its tables itself: a time is found among them by reading it back, which no CUDA graph can hold.
+        """
         mask, step = asked.guidance.mask.to(self.dtype), torch.tensor([STEP], device=self.device)
+        times = asked.times
+        known = times if self.device.type == "cpu" else None
         with torch.no_grad():
-            prepared = self.ours.prepare(None, asked.guidance, asked.times)
+            prepared = self.ours.prepare(None, asked.guidance, known)
 
         def theirs() -> Tensor:
             return self.theirs(asked.z, asked.guidance.tokens, step, encoder_attention_mask=mask, return_dict=False)[0]
 
         def ours() -> Tensor:
-            return self.ours(asked.z, asked.times, None, None, prepared=prepared)
+            return self.ours(asked.z, times, None, None, prepared=prepared)
 
         def first() -> Tensor:
-            fresh = self.ours.prepare(None, asked.guidance, asked.times)
-            return self.ours(asked.z, asked.times, None, None, prepared=fresh)
+            fresh = self.ours.prepare(None, asked.guidance, known)
+            return self.ours(asked.z, times, None, None, prepared=fresh)
 
         return {"diffusers": theirs, "ours": ours, "ours, first step": first}
 
@@ -95,7 +100,7 @@ class Pair:
         return {(): [self.ours], ("block",): blocks, **inside}
 
     def parts(self, tokens: int) -> list[Part]:
-        """What each part of ours does in a prepared step for one picture."""
+        """What each part of ours does in a prepared step for one picture and the words that are counted."""
         width = self.config["num_attention_heads"] * self.config["attention_head_dim"]
         head, hidden, channels = self.config["attention_head_dim"], int(2.5 * width), self.config["in_channels"]
         size, depth = self.dtype.itemsize, self.depth
@@ -107,7 +112,7 @@ class Pair:
             return Work(0, count * size)
 
         core = Work(4 * tokens * width * (head + 1), 4 * tokens * width * size)
-        words = Work(4 * tokens * WORDS * width, 2 * (tokens + WORDS) * width * size)
+        words = Work(4 * tokens * COUNTED * width, 2 * (tokens + COUNTED) * width * size)
         depthwise = Work(2 * KERNEL * tokens * 2 * hidden, (2 * tokens + KERNEL) * 2 * hidden * size)
         of_a_block = {
             (): ("norms and residuals", values(13 * tokens * width)),  # two norms read and write, three sums read two

@@ -26,7 +26,7 @@ def _permuted(attention: Any, subject: Subject) -> str:
     require_declared(attention, "permutation_equivariant")
     grid = (6, 5)
     x = subject.tokens(grid)
-    order = torch.randperm(x.shape[1], generator=generator(2))
+    order = torch.randperm(x.shape[1], generator=generator(2)).to(x.device)
     with torch.no_grad():
         out = attention(x, grid)
         moved = close("moved", attention(x[:, order], grid), out[:, order], EXACT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,9 @@ TIMED: tuple[Grid, ...] = ((32, 32), (32, 64), (64, 64), (64, 128))
 
 Load = Callable[[Any, Tensor, Grid], object]
 """(attention, tokens, grid): the work to be measured."""
+Measure = Callable[[Work], float]
+Fit = Callable[[Sequence[float], Sequence[float]], float]
+"""(sizes, costs) -> the exponent"""
 
 
 def hold_growth(report: ConformanceReport, subject: Subject, *, timing: bool = False) -> None:
@@ -40,28 +44,33 @@ def hold_growth(report: ConformanceReport, subject: Subject, *, timing: bool = F
 
 def _flops(subject: Subject) -> str:
     grids = GRIDS if subject.module().linear is True else SMALL_GRIDS
-    counts = _measured(subject, _learning, flops, grids)
-    if not any(counts):
+    if not any(_measured(subject, _learning, flops, grids[:1])):
         raise LawSkippedError("torch's counter knows none of its products")
-    power = growth_exponent(_sizes(grids), counts)
-    return _judged(subject, LINEAR, power, f"FLOPs grow as N^{power:.2f} from {counts[0]:,} at {_sizes(grids)[0]} tokens")
+    return _followed(subject, "FLOPs", flops, growth_exponent, grids)
 
 
 def _bytes(subject: Subject) -> str:
-    """Beyond tokens and weights; restoring may take another road than learning, so each is followed.
+    """Beyond tokens and weights.
 
     The constant part stays in: peaks at two moments, one of which grows faster and wins later, would be no power law
     without it. At these sizes and the usual width a single N×N matrix is ten times all that grows linearly.
     """
-    figures, powers = [], []
+    return _followed(subject, "bytes", partial(peak_bytes, device=subject.device), exponent, GRIDS)
+
+
+def _followed(subject: Subject, what: str, measure: Measure, fit: Fit, grids: Sequence[Grid]) -> str:
+    """Restoring may take another road than learning, so each is followed, and the steeper one judged."""
+    figures, powers, sizes = [], [], _sizes(grids)
     for name, load in (("restoring", _restoring), ("learning", _learning)):
-        peaks = _measured(subject, load, peak_bytes, GRIDS)
-        powers.append(exponent(_sizes(GRIDS), peaks))
-        figures.append(f"{name}, bytes grow as N^{powers[-1]:.2f} from {peaks[0]:,} at {_sizes(GRIDS)[0]} tokens")
+        costs = _measured(subject, load, measure, grids)
+        powers.append(fit(sizes, costs))
+        figures.append(f"{name}, {what} grow as N^{powers[-1]:.2f} from {costs[0]:,} at {sizes[0]} tokens")
     return _judged(subject, LINEAR, max(powers), "; ".join(figures))
 
 
 def _seconds(subject: Subject) -> str:
+    if subject.device.type != "cpu":
+        raise LawSkippedError(f"the work is done on {subject.device}, not by the processor")
     times = _measured(subject, _restoring, cpu_seconds, TIMED)
     power = exponent(_sizes(TIMED), times)
     largest = _sizes(TIMED)[-1]
@@ -83,14 +92,12 @@ def _sizes(grids: Sequence[Grid]) -> list[int]:
     return [height * width for height, width in grids]
 
 
-def _measured(subject: Subject, load: Load, measure: Callable[[Work], float], grids: Sequence[Grid]) -> list[float]:
-    """One picture of each size in float32."""
+def _measured(subject: Subject, load: Load, measure: Measure, grids: Sequence[Grid]) -> list[float]:
+    """One picture of each size in float32, after one that is not counted: libraries of a device take room at a first call."""
     attention = subject.module(torch.float32)
-    costs = []
-    for grid in grids:
-        x = subject.tokens(grid, batch=1).float()
-        costs.append(measure(lambda x=x, grid=grid: load(attention, x, grid)))  # type: ignore[misc]
-    return costs
+    pictures = [(subject.tokens(grid, batch=1).float(), grid) for grid in grids]
+    load(attention, *pictures[0])
+    return [measure(partial(load, attention, x, grid)) for x, grid in pictures]
 
 
 def _restoring(attention: Any, x: Tensor, grid: Grid) -> None:

@@ -65,6 +65,10 @@ def attention_of_each_block(attention: Mapping[str, Any] | Sequence[Mapping[str,
     """One attention per block: a pattern is repeated from the first block on. Raises ConfigError."""
     if isinstance(attention, Mapping):
         return [attention] * depth
+    if isinstance(attention, str) or not isinstance(attention, Sequence):
+        raise ConfigError(
+            f"denoiser.attention is {attention!r}; wanted dict(type=…) or a list of them; change denoiser.attention"
+        )
     if not 1 <= len(attention) <= depth:
         raise ConfigError(
             f"denoiser.attention is a list of {len(attention)} for depth={depth} blocks; wanted between 1 and {depth}: "

@@ -18,10 +18,8 @@ from linearsr.core.backbones.tiling import Area, TokenBuffer, features_of
 from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
 from linearsr.core.module_laws import hold_module_laws
 from linearsr.core.randomness import generator
-from linearsr.core.structures import GuidanceTokens
+from linearsr.core.structures import Grid, GuidanceTokens
 from linearsr.core.trial import EXACT, Trial, builder
-
-Grid = tuple[int, int]
 
 GRIDS: tuple[Grid, ...] = ((1, 1), (1, 5), (7, 3))
 """One token, one row, odd sides."""

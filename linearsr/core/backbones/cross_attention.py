@@ -19,12 +19,15 @@ NORM_WEIGHT = 0.01
 
 @dataclass(frozen=True)
 class CrossTokens:
-    """One block's view of the guidance: keys, values [B, H, L, d]; mask bool [B, L]; alive bool [B], any token counts."""
+    """One block's view of the guidance: keys, values [B, H, L, d]; mask bool [B, L]; alive bool [B], any token counts.
+
+    Without mask and alive every token of every picture counts, and faster kernels serve.
+    """
 
     keys: Tensor
     values: Tensor
-    mask: Tensor
-    alive: Tensor
+    mask: Tensor | None
+    alive: Tensor | None
 
 
 class GuidanceProjection(nn.Module):
@@ -59,18 +62,23 @@ class CrossAttention(nn.Module):
         self.k_norm = nn.RMSNorm(dim, eps=NORM_EPS) if qk_norm else None
         self.proj = nn.Linear(dim, dim)
 
-    def tokens(self, projected: Tensor, mask: Tensor) -> CrossTokens:
-        """projected [B, L, dim], mask bool [B, L]: the part that depends on the guidance alone."""
+    def tokens(self, projected: Tensor, mask: Tensor | None) -> CrossTokens:
+        """projected [B, L, dim]; mask bool [B, L], or None where all count: the part that depends on the guidance alone."""
         keys, values = self.key_value(projected).chunk(2, dim=-1)
+        heads = self._heads(keys, self.k_norm), self._heads(values)
+        if mask is None:
+            return CrossTokens(*heads, None, None)
         alive = mask.any(-1)
-        return CrossTokens(self._heads(keys, self.k_norm), self._heads(values), mask | ~alive[:, None], alive)
+        return CrossTokens(*heads, mask | ~alive[:, None], alive)
 
     def forward(self, x: Tensor, cross: CrossTokens) -> Tensor:
         """x [B, N, dim] -> [B, N, dim]."""
         queries = self._heads(self.query(x), self.q_norm)
         keys, values = cross.keys.to(queries.dtype), cross.values.to(queries.dtype)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, cross.mask[:, None, None])
-        return self.proj(rearrange(mixed, "b h n d -> b n (h d)")) * cross.alive.view(-1, 1, 1)
+        mask = None if cross.mask is None else cross.mask[:, None, None]
+        mixed = F.scaled_dot_product_attention(queries, keys, values, mask)
+        update = self.proj(rearrange(mixed, "b h n d -> b n (h d)"))
+        return update if cross.alive is None else update * cross.alive.view(-1, 1, 1)
 
     def _heads(self, flat: Tensor, norm: nn.RMSNorm | None = None) -> Tensor:
         if norm is not None:
@@ -78,16 +86,19 @@ class CrossAttention(nn.Module):
         return rearrange(flat, "b n (h d) -> b h n d", h=self.num_heads)
 
 
-def without_padding(guidance: GuidanceTokens) -> GuidanceTokens:
-    """The tokens that some picture of the batch counts, or the first if none does: the others have no weight anywhere.
+def without_padding(guidance: GuidanceTokens) -> tuple[Tensor, Tensor | None]:
+    """Tokens [B, L, D] and their mask: None where all count. Padding is 0: it may hold anything, and 0·NaN is NaN.
 
-    While gradients are recorded or code is compiled all are kept, so that batches are alike in size.
+    A token that no picture of the batch counts is left out, but for the first; while gradients are recorded or code is compiled
+    all are kept with their mask, so that batches are alike.
     """
+    tokens, mask = guidance.tokens.masked_fill(~guidance.mask[..., None], 0), guidance.mask
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return guidance
-    counted = guidance.mask.any(0)
-    counted[0] |= not bool(counted.any())
-    return guidance if bool(counted.all()) else GuidanceTokens(guidance.tokens[:, counted], guidance.mask[:, counted])
+        return tokens, mask
+    counted = mask.any(0)
+    counted[0] = True
+    tokens, mask = tokens[:, counted], mask[:, counted]
+    return tokens, None if bool(mask.all()) else mask
 
 
 def check_guidance(guidance: GuidanceTokens, width: int, batch: int) -> None:

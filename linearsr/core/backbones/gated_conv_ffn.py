@@ -11,6 +11,7 @@ from linearsr.core.backbones.strips import Weights, feed_forward_in_strips
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import FEED_FORWARDS
 from linearsr.core.triton_support import on_triton
+from linearsr.core.values import require_count, require_positive
 
 CPU_STRIP = 1024
 """Tokens of a strip on a CPU: enough for its matrix products; 256 are slower, more only need more memory."""
@@ -29,11 +30,11 @@ class GatedConvFeedForward(nn.Module):
 
     def __init__(self, dim: int, *, ratio: float = 2.5, strip_tokens: int | None = None):
         super().__init__()
-        hidden = int(ratio * dim)
+        hidden = int(require_positive(ratio, "feed_forward.ratio") * dim)
         if hidden < 1:
             raise ConfigError(f"feed_forward.ratio={ratio} leaves no channel at a width of {dim}; wanted ratio ≥ {1 / dim}")
-        if strip_tokens is not None and strip_tokens < 1:
-            raise ConfigError(f"feed_forward.strip_tokens={strip_tokens}; wanted at least 1, or None")
+        if strip_tokens is not None:
+            require_count(strip_tokens, "feed_forward.strip_tokens")
         self.expand = nn.Linear(dim, 2 * hidden)
         self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden)
         self.contract = nn.Linear(hidden, dim, bias=False)

@@ -21,7 +21,6 @@ from linearsr.core.backbones.patch_embed import PatchEmbed, SinCosPositions
 from linearsr.core.backbones.prepared import Prepared, TimeTables
 from linearsr.core.backbones.tiling import (
     Area,
-    Grid,
     Sweep,
     TokenBuffer,
     features_of_tiles,
@@ -32,7 +31,8 @@ from linearsr.core.backbones.tiling import (
 from linearsr.core.backbones.timestep_embed import TimestepEmbed
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import DENOISERS, STEMS
-from linearsr.core.structures import GuidanceTokens
+from linearsr.core.structures import Grid, GuidanceTokens
+from linearsr.core.values import require_bool, require_count, require_positive
 
 Part = Mapping[str, Any]
 
@@ -80,14 +80,25 @@ class LinearDiT(nn.Module):
         tile: int | Sequence[int] | None = None,
     ):
         super().__init__()
-        if depth < 1 or width < 1 or head_width < 1 or width % head_width:
-            raise ConfigError(
-                f"LinearDiT: depth={depth}, width={width}, head_width={head_width}; wanted ≥ 1, head_width a divisor of width"
-            )
+        cross_head_width = head_width if cross_head_width is None else cross_head_width
+        sizes = {"depth": depth, "width": width, "head_width": head_width, "cross_head_width": cross_head_width}
+        for key, size in (sizes | {"patch_size": patch_size, "position_base": position_base}).items():
+            require_count(size, f"denoiser.{key}")
+        switches = {
+            "cross_qk_norm": cross_qk_norm,
+            "zero_init": zero_init,
+            "activation_checkpointing": activation_checkpointing,
+        }
+        for key, switch in switches.items():
+            require_bool(switch, f"denoiser.{key}")
+        if position_scale is not None:
+            require_positive(position_scale, "denoiser.position_scale")
+        if width % head_width:
+            raise ConfigError(f"denoiser.head_width is {head_width}; wanted a divisor of denoiser.width={width}; change either")
         if latent_factor % upscale:
             raise ConfigError(f"LinearDiT: upscale={upscale} does not divide latent_factor={latent_factor}")
         self.latent_channels, self.patch_size, self.guidance_width = latent_channels, patch_size, guidance_width
-        self.width, self.stride, self.tile = width, latent_factor // upscale, tile_shape(tile)
+        self.width, self.stride = width, latent_factor // upscale
         self.activation_checkpointing = activation_checkpointing
         self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=self.stride)
         features = 0 if self.lr_stem is None else self.lr_stem.out_channels
@@ -96,13 +107,12 @@ class LinearDiT(nn.Module):
         self.time_embed = TimestepEmbed(width)
         self.time_block = nn.Linear(width, 6 * width)
         self.guidance_projection = None if guidance_width is None else GuidanceProjection(guidance_width, width)
-        cross = None if guidance_width is None else {"head_width": cross_head_width or head_width, "qk_norm": cross_qk_norm}
+        cross = None if guidance_width is None else {"head_width": cross_head_width, "qk_norm": cross_qk_norm}
         self.blocks = nn.ModuleList(
             LinearBlock(width, width // head_width, own, feed_forward, cross, layer)
             for layer, own in enumerate(attention_of_each_block(attention, depth))
         )
-        if self.tile is not None:
-            require_additive(self.blocks)
+        self.tile = tile
         self.scale_shift_table = scale_shift_table(2, width)
         self.head = nn.Linear(width, latent_channels * patch_size**2)
         if zero_init:
@@ -177,6 +187,18 @@ class LinearDiT(nn.Module):
         return rearrange(out, "b (h w) (p q c) -> b c (h p) (w q)", h=grid[0], p=p, q=p)
 
     @property
+    def tile(self) -> Grid | None:
+        """Rows and columns of tokens. Set it as in a config, at any time. Raises ConfigError."""
+        return self._tile
+
+    @tile.setter
+    def tile(self, tile: int | Sequence[int] | None) -> None:
+        shape = tile_shape(tile)
+        if shape is not None:
+            require_additive(self.blocks)
+        self._tile = shape
+
+    @property
     def layers(self) -> list[LinearBlock]:
         return list(self.blocks)  # type: ignore[arg-type]
 
@@ -209,11 +231,10 @@ class LinearDiT(nn.Module):
                 )
             return (None,) * len(self.blocks)
         check_guidance(guidance, self.guidance_width or 0, batch or len(guidance.tokens))
-        guidance = without_padding(guidance)
-        tokens = guidance.tokens.masked_fill(~guidance.mask[..., None], 0)  # 0·NaN is NaN: padding may hold anything
+        tokens, mask = without_padding(guidance)
         projected = self.guidance_projection(tokens)
         return tuple(
-            block.cross_attention.tokens(projected, guidance.mask) for block in self.layers if block.cross_attention is not None
+            block.cross_attention.tokens(projected, mask) for block in self.layers if block.cross_attention is not None
         )
 
     def _check(self, z_t: Tensor, t: Tensor) -> None:

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from linearsr.core.backbones.triton_depthwise_kernels import gate_kernel, input_grads_kernel
 from linearsr.core.errors import ShapeError
+from linearsr.core.triton_support import processors
 
 TYPES = (torch.float32, torch.float16, torch.bfloat16)
-OLDEST_CARD = (8, 0)
-"""Ampere: the first that computes in bfloat16."""
 PIXELS, CHANNELS, WARPS = 8, 64, 4
 """Of a program's tile, four numbers a thread: 18 weights and 4 begun sums for each of its channels stay in registers (about
 160, compiled for compute capability 9.0): three programs on a multiprocessor. 64 bfloat16 channels are a cache line."""
@@ -31,13 +30,8 @@ LEAST_ROWS = 8
 
 
 def supports(x: Tensor) -> bool:
-    """Whether the kernels take it: [B, H, W, 2h] in float32, float16 or bfloat16, not empty; a card since Ampere."""
-    return x.dtype in TYPES and x.ndim == 4 and 0 not in x.shape and (not x.is_cuda or _recent_enough(x.get_device()))
-
-
-@torch.compiler.assume_constant_result
-def _recent_enough(device: int) -> bool:
-    return torch.cuda.get_device_capability(device) >= OLDEST_CARD
+    """Whether the kernels take it: [B, H, W, 2h] in float32, float16 or bfloat16, not empty."""
+    return x.dtype in TYPES and x.ndim == 4 and 0 not in x.shape
 
 
 def gated_depthwise(x: Tensor, weight: Tensor, bias: Tensor, *, activate: bool = False) -> Tensor:
@@ -53,11 +47,6 @@ def gated_depthwise(x: Tensor, weight: Tensor, bias: Tensor, *, activate: bool =
             f"[B, H, W, 2h] in float32, float16 or bfloat16, [2h, 1, 3, 3] and [2h]"
         )
     return gated_depthwise_forward(x, weight, bias, activate)
-
-
-def processors(device: torch.device) -> int:
-    """Streaming multiprocessors of the card; 1 for the interpreter."""
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def strips(b: int, height: int, width: int, channels: int, processors: int) -> tuple[int, int, int, int]:

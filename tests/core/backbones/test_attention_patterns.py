@@ -35,6 +35,17 @@ def test_a_pattern_that_fits_no_block_or_more_blocks_than_there_are_is_refused(a
         dit(attention=attention)
 
 
+@pytest.mark.parametrize("attention", ["ReLULinearAttention", None, 5, {"type"}])
+def test_what_is_neither_an_attention_nor_a_list_is_refused(attention):
+    with pytest.raises(ConfigError, match=rf"denoiser\.attention is {attention!r}; wanted dict\(type=…\) or a list of them"):
+        dit(attention=attention)
+
+
+def test_a_name_in_a_pattern_is_refused():
+    with pytest.raises(ConfigError, match=r"the attention is described as dict\(type=.* got 'SoftmaxAttention'"):
+        dit(attention=[RELU, "SoftmaxAttention"])
+
+
 def test_each_block_tells_its_index_to_an_attention_that_asks(monkeypatch):
     ReLU = ATTENTION.require("ReLULinearAttention")
 

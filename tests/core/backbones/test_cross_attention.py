@@ -117,15 +117,24 @@ def test_tokens_that_no_picture_counts_are_left_out_and_change_nothing(seed, len
     cross, x, words = layer(), normal(seed, 3, 5, 8), normal(seed + 1, 3, length, 8)
     mask = normal(seed, 3, length) > 0.5
     with torch.no_grad():
-        fewer = without_padding(GuidanceTokens(words, mask))
-        assert fewer.tokens.shape[1] == max(1, mask.any(0).sum())
-        torch.testing.assert_close(attend(cross, x, fewer.tokens, fewer.mask), attend(cross, x, words, mask), **ROUNDING)
+        fewer, counting = without_padding(GuidanceTokens(words, mask))
+        assert fewer.shape[1] == (mask.any(0).sum() if mask[:, 0].any() else mask.any(0).sum() + 1)
+        torch.testing.assert_close(attend(cross, x, fewer, counting), attend(cross, x, words, mask), **ROUNDING)
 
 
-def test_all_tokens_are_kept_where_all_count_and_in_training():
-    counted, some = torch.ones(2, 4, dtype=torch.bool), torch.tensor([[True, False, False, False]]).expand(2, 4)
+def test_a_mask_under_which_all_count_is_no_mask_and_in_training_it_stays():
+    words, all_count = normal(0, 2, 4, 8), torch.tensor([[True, False, True, False]]).expand(2, 4)
     with torch.no_grad():
-        whole = GuidanceTokens(normal(0, 2, 4, 8), counted)
-        assert without_padding(whole) is whole
-    training = GuidanceTokens(normal(0, 2, 4, 8), some)
-    assert without_padding(training) is training
+        fewer, mask = without_padding(GuidanceTokens(words, all_count))
+        assert (tuple(fewer.shape), mask) == ((2, 2, 8), None)
+    kept, mask = without_padding(GuidanceTokens(words, all_count))
+    assert kept.shape == words.shape
+    assert torch.equal(mask, all_count)
+
+
+def test_padding_may_hold_anything():
+    words, mask = normal(0, 2, 3, 8), torch.tensor([[True, False, True], [True, True, False]])
+    words[~mask] = float("nan")
+    with torch.no_grad():
+        assert without_padding(GuidanceTokens(words, mask))[0].isfinite().all()
+    assert without_padding(GuidanceTokens(words, mask))[0].isfinite().all()

@@ -103,6 +103,13 @@ def test_a_layer_that_is_wrapped_or_hooked_is_called():
     assert called
 
 
-def test_no_tokens_in_a_strip_are_refused():
-    with pytest.raises(ConfigError, match=r"feed_forward\.strip_tokens=0; wanted at least 1"):
-        feed_forward(strip_tokens=0)
+@pytest.mark.parametrize("value", [0, 2.5, True, "5"])
+def test_a_strip_of_no_whole_number_of_tokens_is_refused(value):
+    with pytest.raises(ConfigError, match=rf"feed_forward\.strip_tokens is {value!r}; wanted a whole number of at least 1"):
+        feed_forward(strip_tokens=value)
+
+
+@pytest.mark.parametrize("value", ["2", float("inf"), 0, -1.5])
+def test_a_ratio_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(ConfigError, match=rf"feed_forward\.ratio is {value!r}; wanted a finite number above 0"):
+        GatedConvFeedForward(6, ratio=value)

@@ -225,6 +225,25 @@ def test_an_impossible_tile_is_refused(tile):
         dit(tile=tile)
 
 
+def test_a_tile_may_be_set_after_building_as_in_a_config():
+    model, asked = dit(), question(size=(5, 6))
+    with torch.no_grad():
+        whole = model(*asked)
+        for tile, shape in ((4, (4, 4)), ([2, 3], (2, 3)), (None, None)):
+            model.tile = tile
+            assert model.tile == shape
+            close("tiled", model(*asked), whole, 1e-10)
+
+
+def test_an_impossible_tile_is_refused_when_it_is_set():
+    model = dit(tile=3)
+    with pytest.raises(ConfigError, match=r"tile='4'.* set denoiser\.tile"):
+        model.tile = "4"
+    assert model.tile == (3, 3)
+    with pytest.raises(ConfigError, match="SoftmaxAttention is not additive"):
+        dit(attention={"type": "SoftmaxAttention"}).tile = 4
+
+
 def test_what_does_not_fit_is_refused_in_tiles_as_it_is_whole():
     model, (z, t, lr, words) = dit(tile=2), question(size=(4, 6))
     with torch.no_grad():

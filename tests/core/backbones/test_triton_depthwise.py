@@ -17,7 +17,7 @@ from linearsr.core.backbones.triton_depthwise import (  # noqa: E402
     supports,
 )
 from linearsr.core.errors import ShapeError  # noqa: E402
-from tests.compiled import machine_code  # noqa: E402
+from tests.compiled import POINTERS, compile_for, variants  # noqa: E402
 from tests.interpreted import interpreted  # noqa: E402
 from tests.strategies import normal  # noqa: E402
 
@@ -169,10 +169,14 @@ def test_what_the_kernels_do_not_take_is_refused_and_can_be_asked_for():
             gated_depthwise(x, torch.zeros(channels, 1, 3, 3), torch.zeros(channels))
 
 
+QUICK = {(80, torch.float32), (90, torch.bfloat16), (120, torch.bfloat16)}
+
+
 @pytest.mark.parametrize("kernel", ["gate", "gate with its gradient", "input_grads"])
-def test_kernels_compile_for_hopper(kernel, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("card", "dtype"), variants(QUICK, (torch.bfloat16,), (torch.float32,)))
+def test_kernels_compile_for_every_card(kernel, card, dtype, monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     function = getattr(triton_depthwise, f"{kernel.split()[0]}_kernel")
-    types = dict.fromkeys(("x", "weight", "bias", "grad", "out", "d", "dx"), "*bf16") | {"partials": "*fp32"}
+    types = dict.fromkeys(("x", "weight", "bias", "grad", "out", "d", "dx"), POINTERS[dtype]) | {"partials": "*fp32"}
     options = {"PIXELS": 8, "CHANNELS": 64, "STAGES": 3, "ACTIVATE": True, "GRADIENT": "gradient" in kernel}
-    assert machine_code(function, types, options | {"num_warps": 4, "enable_fp_fusion": True})
+    assert compile_for(card, function, types, options | {"num_warps": 4, "enable_fp_fusion": True}).asm["cubin"]

@@ -1,8 +1,9 @@
-"""What the benchmarks share: rounds in turn, times by part, the roofline, goals, pages."""
+"""What the benchmarks share: rounds in turn, replays on a GPU, times by part, the roofline, goals, pages."""
 
 from measuring.goals import Goal, Judged, goal_rows, print_goals
 from measuring.layers import LayerClock, Part
-from measuring.pages import fill_page, markdown_table
+from measuring.pages import fill_page, launches_in_words, markdown_table
+from measuring.replay import time_in_turn
 from measuring.roofline import Peak, Work, measure_peak
 from measuring.rounds import Stopwatch, Timing, crossover, exponents, interleave, stopwatch
 
@@ -20,8 +21,10 @@ __all__ = [
     "fill_page",
     "goal_rows",
     "interleave",
+    "launches_in_words",
     "markdown_table",
     "measure_peak",
     "print_goals",
     "stopwatch",
+    "time_in_turn",
 ]

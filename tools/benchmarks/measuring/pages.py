@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from linearsr.core.atomic import write_text
 from linearsr.core.errors import DataError
@@ -16,6 +17,16 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The first column to the left, the others to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def launches_in_words(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for every contender whose work on a GPU could not be replayed."""
+    return [
+        f"{row['contender']} at N = {row['tokens']} was launched call by call, and launching is in its time: no CUDA graph "
+        f"could be captured ({row['not_captured']})."
+        for row in rows
+        if "not_captured" in row
+    ]
 
 
 def fill_page(page: str | Path, text: str) -> None:

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,9 +28,20 @@ FLUSH_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Timing:
-    """rounds: seconds for one call, in the order in which they were run."""
+    """rounds: seconds for one call, in the order in which they were run; not_captured: why calls on a GPU were launched one by
+    one, empty where they were not or where there is no GPU."""
 
     rounds: tuple[float, ...]
+    not_captured: str = ""
+
+    def figures(self) -> dict[str, Any]:
+        """Plain data, in milliseconds."""
+        row: dict[str, Any] = {
+            "median_ms": 1000 * self.median,
+            "minimum_ms": 1000 * self.minimum,
+            "rounds_ms": [1000 * seconds for seconds in self.rounds],
+        }
+        return row | {"not_captured": self.not_captured} if self.not_captured else row
 
     @property
     def median(self) -> float:
