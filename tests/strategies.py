@@ -18,3 +18,32 @@ _scalars = st.one_of(
 )
 _values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3))
 plain_dicts = st.dictionaries(_keys, _values, max_size=3)
+
+# routing: boundaries that stay apart in float32 and under a shift, and times that may be anything in 0..1
+boundary_lists = st.lists(st.integers(1, 999), max_size=8, unique=True).map(lambda ks: [k / 1000 for k in sorted(ks)])
+time_lists = st.lists(st.floats(0, 1), min_size=1, max_size=40)
+
+
+@st.composite
+def anchors_in_ranges(draw: st.DrawFn) -> tuple[float, tuple[float, float]]:
+    """(anchor, (low, high)) of times, with at least 0.02 between them."""
+    low, anchor, high = sorted(draw(st.lists(st.integers(1, 49), min_size=3, max_size=3, unique=True)))
+    return anchor / 50, (low / 50, high / 50)
+
+
+# validation curves: multiples of 2⁻²⁰, so that factors 2^k and whole offsets are exact and change no comparison
+_grid = 2.0**-20
+
+
+@st.composite
+def validation_curves(draw: st.DrawFn, metrics: int = 1) -> list[list[float]]:
+    """[evaluations][metrics], higher is better: a rise, a plateau, losses or a second rise, with noise; up to 40 evaluations."""
+    noise = draw(st.sampled_from([0.0, 0.01, 0.05]))
+    knee, turn = draw(st.integers(2, 14)), draw(st.integers(10, 30))
+    after = draw(st.sampled_from([-0.5, 0.0, 0.4]))
+    errors = normal(draw(seeds), draw(st.integers(1, 40)), metrics)
+    rows = []
+    for i, row in enumerate(errors.tolist()):
+        level = 1 - 0.05 ** (i / knee) + after * (i > turn) * (1 + i % 3) / 3
+        rows.append([round((level + noise * error) / _grid) * _grid for error in row])
+    return rows

@@ -7,7 +7,7 @@ The checks that hold a class to its protocol are `check_*` in each room's confor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -81,13 +81,23 @@ class Denoiser(Protocol):
 
 @runtime_checkable
 class Router(Protocol):
-    """Which expert serves which time. Total and deterministic."""
+    """Which expert serves which picture: K experts, 0 for the least noise. Total, deterministic, picture by picture.
+
+    boundaries:           in t, strictly ascending inside 0..1; K = len(boundaries) + 1. A router that looks at more than t may
+                          mean by them where it starts from, or have none and say `num_experts` instead
+    depends_on_time_only: expert k serves boundaries[k−1] ≤ t < boundaries[k]. `interval(expert)` -> (low, high), where there
+                          is one, is what a time sampler takes to train that expert alone
+
+    One that looks at more also has `features(lr_pm1 [B, 3, H, W]) -> [B, F]`, F its own choice: asked once per picture, given
+    back with every t. One that learns is a torch module and has `weights(t, features) -> [B, K]` in t's type: not negative,
+    each row sums to 1, differentiable in the module's parameters, its largest entry the expert that `route` names.
+    """
 
     boundaries: tuple[float, ...]
     depends_on_time_only: bool
 
     def route(self, t: Tensor, features: Tensor | None = None) -> Tensor:
-        """t [B] in 0..1 -> int64 [B] in 0..K−1; expert k serves boundaries[k−1] ≤ t < boundaries[k]."""
+        """t float32 or float64 [B] in 0..1, features [B, F] -> int64 [B] in 0..K−1. Refuses any other t, NaN too."""
         ...
 
 
@@ -155,6 +165,27 @@ class Preconditioner(Protocol):
     def scales(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """t [B] -> (c_in, c_skip, c_out), each [B] in t's dtype."""
         ...
+
+
+@runtime_checkable
+class KneeDetector(Protocol):
+    """The last good evaluation before a run oscillates, found while it goes on. directions: metric -> +1 or −1 (lower is better)."""
+
+    directions: Mapping[str, int]
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> Any:
+        """One evaluation, steps ascending, exactly the metrics of `directions` -> an object with
+
+        phase ("undetermined", "improve", "plateau" or "oscillation"), knee_step, confirmed, confidence (0..1), onset_step,
+        superseded and earliest_possible: no knee confirmed later lies before that step. Steps are None where there is none.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,30 +12,46 @@ from torch import Tensor, nn
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import DENOISERS, ROUTERS
 from linearsr.core.structures import GuidanceTokens
-from linearsr.experts.upcycle import upcycle
+from linearsr.core.weights import load_strict
+from linearsr.experts.balancing import load_balance
+from linearsr.experts.grouping import by_expert
+from linearsr.experts.offloading import HostOffload
+from linearsr.experts.routing import count_experts
+from linearsr.experts.shared_trunk import share, tie
+from linearsr.experts.upcycle import dense_of_expert, mixture_of_copies
+
+OFFLOADS = {"host": HostOffload}
+"""Values of `offload`."""
 
 
 @dataclass(frozen=True)
 class MixturePrepared:
-    """What `ExpertMixture.prepare` was given. Callers cannot change it; what an expert makes of it is kept in
-    `by_expert` from that expert's first use on, so that an expert which is never used costs nothing."""
+    """What `ExpertMixture.prepare` was given, and what the router saw in it. Callers cannot change it; what an expert makes of
+    it is kept in `by_expert` from that expert's first use on, so that an expert which is never used costs nothing."""
 
     lr: Tensor | None
     guidance: GuidanceTokens | None
     times: Tensor | None
+    features: Tensor | None = None
     by_expert: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @DENOISERS.register_module()
 class ExpertMixture(nn.Module):
-    """K whole denoisers and a router by time (LinearSR, Tab. 5). Itself a denoiser: B pictures, z [B, C, h, w], t [B].
+    """K denoisers and a router (LinearSR, Tab. 5). Itself a denoiser: B pictures, z [B, C, h, w], t [B].
 
-    router: dict(type=…) of a router that depends on time only; it says how many experts there are
-    expert: dict(type=…) of one denoiser; all K are built alike and then have weights of their own, `experts.k.…`
+    router:     dict(type=…); it says how many experts there are
+    expert:     dict(type=…) of one denoiser; all K are built alike
+    per_expert: None: each expert has all weights for itself, `experts.k.…`. Patterns over the denoiser's parameter names, such
+                as ["*.feed_forward.*"]: only those; the others are one `trunk.…` for all
+    rank:       of what each expert adds to the matrices that per_expert names, which are then the trunk's (LoRA); None: they
+                are the experts' own
+    offload:    None, or "host": at sampling one expert at a time is on the device, and the others wait in host memory
     latent_channels, latent_factor, upscale, guidance_width, log_snr: supplied by the model, passed on to each expert
 
     A picture's expert gets no other picture and the others get no gradient; under DistributedDataParallel that needs
-    find_unused_parameters=True.
+    find_unused_parameters=True. A router that learns gets its gradient in training mode, where every picture is given to all
+    experts and their answers are mixed by `router.weights` (our choice); otherwise each picture has the one that it routes to.
     """
 
     def __init__(
@@ -47,11 +63,14 @@ class ExpertMixture(nn.Module):
         upscale: int,
         guidance_width: int | None = None,
         log_snr: Callable[[Tensor], Tensor] | None = None,
+        per_expert: Sequence[str] | None = None,
+        rank: int | None = None,
+        offload: str | None = None,
     ):
         super().__init__()
+        if offload is not None and offload not in OFFLOADS:
+            raise ConfigError(f"denoiser.offload is {offload!r}; wanted None or one of {', '.join(map(repr, OFFLOADS))}")
         self.router = ROUTERS.build(router, log_snr=log_snr)
-        if not self.router.depends_on_time_only:
-            raise ConfigError(f"ExpertMixture routes by time; {router['type']} needs more than t; change denoiser.router")
         supplied = {
             "latent_channels": latent_channels,
             "latent_factor": latent_factor,
@@ -59,12 +78,28 @@ class ExpertMixture(nn.Module):
             "guidance_width": guidance_width,
             "log_snr": log_snr,
         }
-        self.experts = nn.ModuleList(DENOISERS.build(expert, **supplied) for _ in range(len(self.router.boundaries) + 1))
+        self.trunk: nn.Module | None = None if per_expert is None else DENOISERS.build(expert, **supplied)
+        self.experts = nn.ModuleList(DENOISERS.build(expert, **supplied) for _ in range(count_experts(self.router)))
+        self.offload = None if offload is None else OFFLOADS[offload](len(self.experts))
+        if self.trunk is not None:
+            share(self.trunk, self.experts, per_expert or (), rank)
+        elif rank is not None:
+            raise ConfigError("denoiser.rank is of what experts add to a trunk; name the layers in denoiser.per_expert")
+        self.register_load_state_dict_pre_hook(_come_home)
+        self.register_load_state_dict_post_hook(_tie_again)
 
     @property
     def patch_size(self) -> int:
         """Latent pixels per token and side; 1 for an expert that does not say."""
         return getattr(self.experts[0], "patch_size", 1)
+
+    def assign(self, t: Tensor, lr: Tensor | None) -> Tensor:
+        """int64 [B]: which expert serves each picture at t [B]; lr in −1..1, for a router that looks at it."""
+        return self.router.route(t, self._features(lr))
+
+    def load_balance(self, t: Tensor, lr: Tensor | None) -> Tensor:
+        """The load balancing loss of a router that learns, on this batch: a scalar, 1 where the load is equal."""
+        return load_balance(self.router.weights(t, self._features(lr)))
 
     def forward(
         self,
@@ -81,37 +116,97 @@ class ExpertMixture(nn.Module):
         """
         if prepared is not None and not (lr is None and guidance is None):
             raise ConfigError("lr and guidance were given beside `prepared`; they belong into prepare(lr, guidance, times)")
-        served = self.router.route(t)
+        if self.offload is not None and self.training and torch.is_grad_enabled():
+            raise ConfigError('offload="host" is for sampling; set denoiser.offload=None to train')
+        features = self._features(lr) if prepared is None else prepared.features
+        if self.training and torch.is_grad_enabled() and hasattr(self.router, "weights"):
+            given = (lr, guidance) if prepared is None else (prepared.lr, prepared.guidance)
+            return self._blend(z_t, t, self.router.weights(t, features), *given)
+        served = self.router.route(t, features)
         experts: list[int] = served.unique().tolist()
         if len(experts) == 1:
             index = experts[0]
+            expert = self._expert(index, z_t.device)
             own = None if prepared is None else self._prepared_for(index, prepared)
-            return self.experts[index](z_t, t, lr, guidance, prepared=own)
+            self._announce_next(index, t, prepared, z_t.device)
+            return expert(z_t, t, lr, guidance, prepared=own)
         if prepared is not None:  # what an expert prepared is for the whole batch; its share of the pictures is not
             lr, guidance = prepared.lr, prepared.guidance
-        groups = [(served == index).nonzero().flatten() for index in experts]
-        pieces = [
-            self.experts[index](z_t[rows], t[rows], None if lr is None else lr[rows], _rows_of(guidance, rows))
-            for index, rows in zip(experts, groups, strict=True)
-        ]
-        return torch.cat(pieces)[torch.cat(groups).argsort()]
+        return by_expert(served, lambda k, *rows: self._expert(k, z_t.device)(*rows), z_t, t, lr, guidance)
 
     def prepare(self, lr: Tensor | None, guidance: GuidanceTokens | None, times: Tensor | None = None) -> MixturePrepared:
         """Remembers; each expert prepares on its first use, for those of `times` that are its own, maybe none."""
-        return MixturePrepared(lr, guidance, times)
+        return MixturePrepared(lr, guidance, times, self._features(lr))
 
     def upcycle(self, dense: Mapping[str, Tensor], source: str = "the dense checkpoint") -> None:
-        """Every expert becomes a copy of one dense model; `dense` as its state dict. Raises WeightsError if it does not fit."""
-        upcycle(self.experts, dense, source)
+        """Every expert becomes a copy of one dense model, so that the mixture equals it (LinearSR, Tab. 5).
+
+        dense: its denoiser's state dict. A router keeps what it has learnt. Raises WeightsError if it does not fit; then
+        nothing has changed.
+        """
+        load_strict(self, mixture_of_copies(dense, self.state_dict(), source), source)
+
+    def dense_state_dict(self, expert: int) -> dict[str, Tensor]:
+        """One expert as a dense model's state dict. Raises WeightsError if there is no such expert."""
+        return dense_of_expert(self.state_dict(), expert)
+
+    def _features(self, lr: Tensor | None) -> Tensor | None:
+        """What the router wants to know of the pictures besides t."""
+        if self.router.depends_on_time_only or lr is None or not hasattr(self.router, "features"):
+            return None
+        return self.router.features(lr)
+
+    def _blend(self, z_t: Tensor, t: Tensor, weights: Tensor, lr: Tensor | None, guidance: GuidanceTokens | None) -> Tensor:
+        answers = [expert(z_t, t, lr, guidance) for expert in self.experts]
+        shares = weights.to(answers[0].dtype).unbind(1)
+        return torch.stack([share.view(-1, 1, 1, 1) * own for share, own in zip(shares, answers, strict=True)]).sum(0)
+
+    def _expert(self, index: int, device: torch.device) -> nn.Module:
+        if self.offload is not None:
+            self.offload.use(list(self.experts), index, device)
+        return self.experts[index]
+
+    def _announce_next(self, index: int, t: Tensor, prepared: MixturePrepared | None, device: torch.device) -> None:
+        """On an expert's last known time the next one's journey begins."""
+        if self.offload is None or prepared is None or prepared.times is None or not self.router.depends_on_time_only:
+            return
+        later = prepared.times[prepared.times < t.min()]
+        if len(later) and (following := int(self.router.route(later.max()[None]))) != index:
+            self.offload.prefetch(list(self.experts), following, device)
 
     def _prepared_for(self, index: int, prepared: MixturePrepared) -> Any:
         if index not in prepared.by_expert:
             expert: Any = self.experts[index]
             times = prepared.times
-            own = None if times is None else times[self.router.route(times) == index]
-            prepared.by_expert[index] = expert.prepare(prepared.lr, prepared.guidance, own)
+            if times is not None and self.router.depends_on_time_only:
+                times = times[self.router.route(times) == index]
+            prepared.by_expert[index] = expert.prepare(prepared.lr, prepared.guidance, times)
         return prepared.by_expert[index]
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExpertMixture:
+        """Of torch's `to` and its like: offloaded experts pass over the device one at a time and wait in host memory."""
+        if self.offload is None:
+            super()._apply(fn, recurse)
+        else:
+            _come_home(self)
+            experts = self._modules.pop("experts")
+            try:
+                super()._apply(fn, recurse)
+            finally:
+                self._modules["experts"] = experts
+            for expert in self.experts:
+                expert._apply(fn)
+                expert.cpu()
+        _tie_again(self)
+        return self
 
-def _rows_of(guidance: GuidanceTokens | None, rows: Tensor) -> GuidanceTokens | None:
-    return None if guidance is None else GuidanceTokens(guidance.tokens[rows], guidance.mask[rows])
+
+def _come_home(mixture: ExpertMixture, *_: Any) -> None:
+    """What is loaded, moved or cast must be the originals."""
+    if mixture.offload is not None:
+        mixture.offload.release_all(list(mixture.experts))
+
+
+def _tie_again(mixture: ExpertMixture, *_: Any) -> None:
+    if mixture.trunk is not None:
+        tie(mixture.trunk, mixture.experts)

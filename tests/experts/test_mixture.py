@@ -6,41 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.registries import DENOISERS, SOLVERS, TIME_GRIDS
-from linearsr.core.structures import GuidanceTokens
 from linearsr.experts import SNRRouter
 from tests.experts.toy_denoiser import TOY
-from tests.strategies import normal, seeds
-
-SUPPLIED = {"latent_channels": 4, "latent_factor": 4, "upscale": 2, "guidance_width": 5, "log_snr": None}
-MIXED = 5e-6
-"""Of the largest output: float32 GEMMs and convolutions round differently by batch size."""
-
-
-def make(seed=0):
-    torch.manual_seed(seed)
-    return DENOISERS.build({"type": "ExpertMixture", "router": {"type": "SNRRouter"}, "expert": {"type": TOY}}, **SUPPLIED)
-
-
-def batch(seed, size):
-    """z_t, lr and guidance of `size` pictures, each with words masked in its own way."""
-    f32 = torch.float32
-    mask = normal(seed + 3, size, 3) > 0
-    return (
-        normal(seed, size, 4, 3, 5, dtype=f32),
-        normal(seed + 1, size, 3, 6, 10, dtype=f32),
-        GuidanceTokens(normal(seed + 2, size, 3, 5, dtype=f32), mask),
-    )
-
-
-def of(lr, guidance, rows):
-    return lr[rows], GuidanceTokens(guidance.tokens[rows], guidance.mask[rows])
-
-
-def assert_close_to_scale(got, want):
-    assert (got - want).abs().max() <= MIXED * want.abs().max()
+from tests.experts.toy_mixture import SUPPLIED, assert_close_to_scale, at, batch, make, make_dense, of
+from tests.strategies import seeds
 
 
 @settings(max_examples=10)
@@ -69,8 +42,7 @@ def test_one_expert_for_the_whole_batch_is_its_own_call_bit_for_bit(time, expert
 @settings(max_examples=10)
 @given(seeds, st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_up_cycled_experts_equal_the_dense_model(seed, ts):
-    torch.manual_seed(1)
-    dense = DENOISERS.build({"type": TOY}, **SUPPLIED)
+    dense = make_dense()
     mixture, t = make(), torch.tensor(ts, dtype=torch.float64)
     z, lr, guidance = batch(seed, len(t))
     mixture.upcycle(dense.state_dict())
@@ -79,8 +51,7 @@ def test_up_cycled_experts_equal_the_dense_model(seed, ts):
 
 @pytest.mark.parametrize("solver", ["Euler", "Heun"])
 def test_a_sampling_run_of_identical_experts_is_the_dense_run_across_every_switch(solver):
-    torch.manual_seed(1)
-    dense = DENOISERS.build({"type": TOY}, **SUPPLIED)
+    dense = make_dense()
     mixture = make()
     mixture.upcycle(dense.state_dict())
     z, lr, guidance = batch(0, 2)
@@ -138,8 +109,9 @@ def test_experts_that_saw_no_picture_get_no_gradient_and_the_others_their_own():
         assert_close_to_scale(got.grad, want.grad)
 
 
-def test_inactive_experts_do_not_move_under_adamw_although_they_have_momentum():
-    mixture, everyone = make(), torch.tensor([0.1, 0.5, 0.9, 0.95], dtype=torch.float64)
+@pytest.mark.parametrize("per_expert", [None, ["mix.*", "time.bias"]])
+def test_inactive_experts_do_not_move_in_50_steps_of_adamw_with_momentum_and_decay(per_expert):
+    mixture, everyone = make(per_expert=per_expert), torch.tensor([0.1, 0.5, 0.9, 0.95], dtype=torch.float64)
     z, lr, guidance = batch(0, 4)
     optimizer = torch.optim.AdamW(mixture.parameters(), lr=1e-2, weight_decay=0.1)
 
@@ -151,10 +123,10 @@ def test_inactive_experts_do_not_move_under_adamw_although_they_have_momentum():
     step(everyone)
     assert all("exp_avg" in optimizer.state[p] for p in mixture.parameters())
     before = copy.deepcopy(mixture.state_dict())
-    for _ in range(3):
-        step(torch.full((4,), 0.97, dtype=torch.float64))
-    moved = {name.split(".")[1] for name, value in mixture.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved == {"3"}
+    for _ in range(50):
+        step(at(0.97, 4))
+    moved = {name for name, value in mixture.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if name.startswith(("trunk.", "experts.3."))}
 
 
 def test_weights_of_another_model_are_refused_and_change_nothing():
@@ -176,10 +148,63 @@ def test_the_number_of_experts_and_the_patch_size_come_from_the_parts():
 
 
 class NeedsFeatures(SNRRouter):
+    """The darker half of the pictures, by the first pixel, is one expert lower."""
+
     depends_on_time_only = False
 
+    def features(self, lr):
+        return lr[:, 0, :1, :1].flatten(1)
 
-def test_a_router_that_needs_more_than_time_is_refused():
-    cfg = {"type": "ExpertMixture", "router": {"type": f"{__name__}.NeedsFeatures"}, "expert": {"type": TOY}}
-    with pytest.raises(ConfigError, match=r"change denoiser\.router"):
-        DENOISERS.build(cfg, **SUPPLIED)
+    def route(self, t, features=None):
+        return (super().route(t) - (features[:, 0] < 0).long()).clamp(min=0)
+
+
+def test_a_router_that_looks_at_the_picture_is_given_its_features_prepared_or_not():
+    mixture, t = make(router={"type": f"{__name__}.NeedsFeatures"}), at(0.9, 6)
+    z, lr, guidance = batch(0, 6)
+    dark = lr[:, 0, 0, 0] < 0
+    assert 0 < dark.sum() < 6
+    wanted = torch.cat([mixture.experts[2 - int(dark[i])](z[[i]], t[[i]], *of(lr, guidance, [i])) for i in range(6)])
+    assert_close_to_scale(mixture(z, t, lr, guidance), wanted)
+    prepared = mixture.prepare(lr, guidance, t[:1])
+    assert_close_to_scale(mixture(z, t, None, None, prepared=prepared), wanted)
+    assert torch.equal(mixture.assign(t, lr), 2 - dark.long())
+
+
+class Soft(nn.Module):
+    """Weighs two experts by a parameter."""
+
+    boundaries, depends_on_time_only = (0.5,), False
+
+    def __init__(self):
+        super().__init__()
+        self.lean = nn.Parameter(torch.tensor(0.3))
+
+    def features(self, lr):
+        return lr[:, :1, 0, 0]
+
+    def weights(self, t, features):
+        first = torch.sigmoid(self.lean + features[:, 0])
+        return torch.stack([first, 1 - first], 1).to(t.dtype)
+
+    def route(self, t, features=None):
+        return self.weights(t, features).argmax(1)
+
+
+def test_a_router_that_learns_mixes_all_experts_in_training_and_picks_one_in_use():
+    mixture, t = make(router={"type": f"{__name__}.Soft"}), at(0.9, 3)
+    z, lr, guidance = batch(0, 3)
+    first = torch.sigmoid(0.3 + lr[:, 0, 0, 0])
+    answers = [expert(z, t, lr, guidance) for expert in mixture.experts]
+    mixed = first.view(-1, 1, 1, 1) * answers[0] + (1 - first).view(-1, 1, 1, 1) * answers[1]
+    out = mixture(z, t, lr, guidance)
+    assert_close_to_scale(out, mixed)
+    out.square().sum().backward()
+    assert mixture.router.lean.grad.abs() > 0
+    chosen = torch.where((first >= 0.5).view(-1, 1, 1, 1), *answers)
+    assert_close_to_scale(mixture.eval()(z, t, lr, guidance), chosen)
+
+
+def test_an_unknown_place_for_waiting_experts_is_refused():
+    with pytest.raises(ConfigError, match=r"denoiser\.offload is 'moon'.*'host'"):
+        make(offload="moon")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models.compiling import compile_blocks
+from linearsr.core.models.expert_training import expert_training
 from linearsr.core.models.padding import pad_to_multiple
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
 from linearsr.core.structures import GuidanceTokens, SRBatch
@@ -34,6 +35,7 @@ class LinearSR(BaseModel):
     upscale: whole number that divides the autoencoder's factor. Every other argument describes a part as dict(type=…);
     `guidance` and `preconditioner` may be None: no cross-attention, and v = F.
     compile_denoiser: torch.compile's options, such as dict(mode="max-autotune"), or True for its defaults.
+    expert_shares, expert_loss_weights (a number for each expert) and expert_balance: how they train, see `ExpertTraining`.
     What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr.
     """
 
@@ -49,6 +51,9 @@ class LinearSR(BaseModel):
         guidance: Part | None = None,
         preconditioner: Part | None = None,
         compile_denoiser: Mapping[str, Any] | bool = False,
+        expert_shares: Sequence[float] | None = None,
+        expert_loss_weights: Sequence[float] | None = None,
+        expert_balance: float | None = None,
     ):
         super().__init__()
         self.upscale = upscale
@@ -71,6 +76,9 @@ class LinearSR(BaseModel):
             upscale=upscale,
             guidance_width=None if self.guidance is None else self.guidance.width,
             log_snr=self.path.log_snr,
+        )
+        self.expert_training = expert_training(
+            self.denoiser, self.time_sampler, expert_shares, expert_loss_weights, expert_balance
         )
         self.lr_multiple: int = self.autoencoder.factor // upscale * getattr(self.denoiser, "patch_size", 1)
 
@@ -101,7 +109,11 @@ class LinearSR(BaseModel):
         z_t = self.path.interpolate(z0, z1, t)
         v = self.velocity(z_t, t, lr, guidance)
         wide = torch.promote_types(v.dtype, torch.float32)
-        return {"loss": F.mse_loss(v.to(wide), self.path.target(z0, z1).to(wide))}
+        v, target = v.to(wide), self.path.target(z0, z1).to(wide)
+        if self.expert_training is None:
+            return {"loss": F.mse_loss(v, target)}
+        found = self.expert_training.losses((v - target).square().flatten(1).mean(1), self.denoiser.assign(t, lr))
+        return found | self.expert_training.balance_loss(self.denoiser, t, lr)
 
     @torch.no_grad()
     def restore(
@@ -176,7 +188,8 @@ class LinearSR(BaseModel):
     def _draw(self, z0: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Each picture's time and noise from its own seed: t float64 [B], z1 like z0."""
         generators = [generator(seed) for seed in seeds]
-        t = torch.cat([self.time_sampler.sample(1, own) for own in generators])
+        times = self.time_sampler if self.expert_training is None else self.expert_training
+        t = torch.cat([times.sample(1, own) for own in generators])
         return t.to(z0.device), standard_normal(z0.shape[1:], generators).to(z0)
 
     def _look(self, lr: Tensor, hr: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens | None:

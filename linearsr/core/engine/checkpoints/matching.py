@@ -16,7 +16,10 @@ from linearsr.core.weights import load_strict, read_state_dict
 NEEDED = ("meta", "optimizer", "message_hub", "random_state")
 """Besides the weights."""
 
-FREE = ("time_sampler", "time_grid", "solver", "compile_denoiser", "activation_checkpointing")
+FREE = (
+    "time_sampler", "time_grid", "solver", "compile_denoiser", "activation_checkpointing", "tile", "strip_tokens",
+    "offload", "expert_shares", "expert_loss_weights", "expert_balance",
+)  # fmt: skip
 """What weights do not depend on, wherever it stands in a model."""
 
 

@@ -2,6 +2,7 @@
 
 from linearsr.core.engine.hooks.checkpoint import CheckpointHook
 from linearsr.core.engine.hooks.divergence import DivergenceHook, RollBackOnDivergence, SkipDivergedSteps, divergence_hook
+from linearsr.core.engine.hooks.expert_log import ExpertLogHook
 from linearsr.core.engine.hooks.graceful_stop import GracefulStopHook
 from linearsr.core.engine.hooks.logger import LoggerHook
 from linearsr.core.engine.hooks.lost_samples import LostSamplesHook, lost_limit
@@ -13,6 +14,7 @@ from linearsr.core.engine.hooks.validation_pictures import ValidationPicturesHoo
 __all__ = [
     "CheckpointHook",
     "DivergenceHook",
+    "ExpertLogHook",
     "GracefulStopHook",
     "LoggerHook",
     "LostSamplesHook",

@@ -1,0 +1,83 @@
+"""At sampling one expert works at a time: the others wait in host memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+
+class HostOffload:
+    """Which of K experts are on the device, and their originals in host memory, which are never written.
+
+    An expert's tensors keep their identity; where their values lie changes. An expert that leaves costs nothing: its copy is
+    forgotten. For one thread at a time. moves: how often each expert was copied to the device.
+    """
+
+    def __init__(self, num_experts: int):
+        self.moves = [0] * num_experts
+        self._originals: dict[int, list[Tensor]] = {}
+        self._arrivals: dict[int, torch.cuda.Event] = {}
+
+    @property
+    def resident(self) -> list[int]:
+        """Experts that have a copy on the device, in the order in which they came."""
+        return list(self._originals)
+
+    def use(self, experts: Sequence[nn.Module], index: int, device: torch.device) -> None:
+        """Afterwards expert `index` is on the device and no other is."""
+        for other in [k for k in self._originals if k != index]:
+            self._release(experts[other], other)
+        if index not in self._originals:
+            self._fetch(experts[index], index, device)
+        arrival = self._arrivals.pop(index, None)
+        if arrival is not None:
+            stream = torch.cuda.current_stream(device)
+            stream.wait_event(arrival)
+            for tensor in _tensors(experts[index]):
+                tensor.data.record_stream(stream)
+
+    def prefetch(self, experts: Sequence[nn.Module], index: int, device: torch.device) -> None:
+        """Begins to copy expert `index` beside what the device is doing; it and the expert at work are both there then."""
+        if index in self._originals:
+            return
+        if device.type != "cuda":
+            self._fetch(experts[index], index, device)
+            return
+        stream = _side_stream(device)
+        with torch.cuda.stream(stream):
+            self._fetch(experts[index], index, device)
+            self._arrivals[index] = stream.record_event()
+
+    def release_all(self, experts: Sequence[nn.Module]) -> None:
+        for index in self.resident:
+            self._release(experts[index], index)
+
+    def _fetch(self, expert: nn.Module, index: int, device: torch.device) -> None:
+        """On the CPU too it is a copy, so that every machine runs the same code."""
+        originals = []
+        for tensor in _tensors(expert):
+            original = tensor.data
+            if device.type == "cuda" and not original.is_pinned():
+                original = original.pin_memory()  # only from there a copy can run beside the work
+            originals.append(original)
+            tensor.data = original.to(device, non_blocking=True, copy=True)
+        self._originals[index] = originals
+        self.moves[index] += 1
+
+    def _release(self, expert: nn.Module, index: int) -> None:
+        self._arrivals.pop(index, None)
+        for tensor, original in zip(_tensors(expert), self._originals.pop(index), strict=True):
+            tensor.data = original
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all copies: torch keeps freed memory apart by stream."""
+    return torch.cuda.Stream(device)
+
+
+def _tensors(expert: nn.Module) -> list[Tensor]:
+    return [*expert.parameters(), *expert.buffers()]
