@@ -220,7 +220,7 @@ def test_logging_backends_write_their_files(
         ({"val_cfg": None}, ConfigError, "val_dataloader is set without val_cfg"),
         ({"train_dataloader.batch_size": 0}, ConfigError, "makes no runner: ValueError: batch_size should be"),
         ({"optim_wrapper.optimizer.lr": "abc"}, ConfigError, "makes no runner"),
-        ({"model.denoiser.depth": "abc"}, ConfigError, "LinearDiT cannot be built"),
+        ({"model.denoiser.depth": "abc"}, ConfigError, "denoiser.depth is 'abc'; wanted a whole number"),
         ({"load_from": "/nowhere/w.pth"}, WeightsError, r"/nowhere/w\.pth does not exist"),
         ({"test_cfg.num_steps": 0, "val_cfg.num_steps": [0]}, ConfigError, r"val_cfg\.num_steps is \[0\]"),
         ({"param_scheduler.0.end": 1.5}, ConfigError, "fraction of max_iters"),
