@@ -37,7 +37,7 @@ _grid = 2.0**-20
 
 @st.composite
 def validation_curves(draw: st.DrawFn, metrics: int = 1) -> list[list[float]]:
-    """[evaluations][metrics], higher is better: a rise, a plateau, losses or a second rise, with noise; up to 40 evaluations."""
+    """[up to 40 evaluations][metrics], higher is better: a rise, a plateau, losses or a second rise, with noise."""
     noise = draw(st.sampled_from([0.0, 0.01, 0.05]))
     knee, turn = draw(st.integers(2, 14)), draw(st.integers(10, 30))
     after = draw(st.sampled_from([-0.5, 0.0, 0.4]))

@@ -169,7 +169,10 @@ class Preconditioner(Protocol):
 
 @runtime_checkable
 class KneeDetector(Protocol):
-    """The last good evaluation before a run oscillates, found while it goes on. directions: metric -> +1 or −1 (lower is better)."""
+    """The last good evaluation before a run oscillates, found while it goes on.
+
+    directions: metric -> +1 where higher is better, −1 where lower is
+    """
 
     directions: Mapping[str, int]
 

@@ -30,6 +30,7 @@ TIME_SAMPLERS = _ours("time sampler", "time_samplers", ["schedules"], ["time_sam
 TIME_GRIDS = _ours("time grid", "time_grids", ["schedules"], ["time_grid"], protocols.TimeGrid)
 SOLVERS = _ours("solver", "solvers", ["schedules"], ["solver"], protocols.Solver)
 PRECONDITIONERS = _ours("preconditioner", "preconditioners", ["schedules"], ["preconditioner"], protocols.Preconditioner)
+KNEE_DETECTORS = _ours("knee detector", "knee_detectors", ["schedules"], ["knee"], protocols.KneeDetector)
 AUTOENCODERS = _ours("autoencoder", "autoencoders", ["core.autoencoders"], ["autoencoder"], protocols.Autoencoder)
 
 MODELS = _child("MODELS", "models", "core.models", "mmengine.model", ["model", "data_preprocessor"])

@@ -1,6 +1,8 @@
-"""The noise levels of training and sampling: path, time samplers, time grids, solvers, preconditioning."""
+"""Noise levels: path, time samplers, time grids, solvers, preconditioning; and where a stage of training should end."""
 
 from linearsr.schedules.flow_path import RectifiedFlow
+from linearsr.schedules.knee_point.detector import KneeDetector
+from linearsr.schedules.knee_point.state import Conflict, KneeState, MetricKnee, Phase
 from linearsr.schedules.preconditioning import VelocityPreconditioner
 from linearsr.schedules.solvers import Euler, Heun
 from linearsr.schedules.time_grid import ShiftedGrid, UniformGrid
@@ -8,11 +10,16 @@ from linearsr.schedules.time_sampling import EndWeightedTimes, InverseCDFTimes, 
 from linearsr.schedules.time_shift import shift_time, unshift_time
 
 __all__ = [
+    "Conflict",
     "EndWeightedTimes",
     "Euler",
     "Heun",
     "InverseCDFTimes",
+    "KneeDetector",
+    "KneeState",
     "LogitNormalTimes",
+    "MetricKnee",
+    "Phase",
     "RectifiedFlow",
     "ShiftedGrid",
     "UniformGrid",

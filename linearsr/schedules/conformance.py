@@ -1,4 +1,4 @@
-"""Do a path, a time sampler, a time grid, a solver and a preconditioner keep their contracts?
+"""Do a path, a time sampler, a time grid, a solver, a preconditioner and a knee detector keep their contracts?
 
 Each check returns a ConformanceReport; `check_solver(MySolver()).require()` raises with the list of laws broken.
 """
@@ -13,6 +13,16 @@ from torch import Tensor
 from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
 from linearsr.core.protocols import Path, Preconditioner, Solver, TimeGrid, TimeSampler
 from linearsr.core.randomness import generator
+from linearsr.schedules.knee_point.conformance import check_knee_detector
+
+__all__ = [
+    "check_knee_detector",
+    "check_path",
+    "check_preconditioner",
+    "check_solver",
+    "check_time_grid",
+    "check_time_sampler",
+]
 
 ROUNDING = 1e-12
 """Relative to the largest value: a few hundred roundings of float64."""
