@@ -10,6 +10,7 @@ from linearsr.attention import ReLULinearAttention, SoftmaxAttention
 from linearsr.attention.conformance import check_attention
 from linearsr.core.errors import ConfigError
 from tests.attention import broken as b
+from tests.attention import broken_costs as costs
 from tests.attention import broken_tiles as tiles
 
 DENSE = ("forward is forward_dense", "gradients are those of forward_dense")
@@ -36,10 +37,10 @@ BROKEN = [
     (b.SumsInFloat16, ("large float16",)),
     (b.CountsInBfloat16, (f"large bfloat16 {LARGE[1]}",)),
     (b.UnboundedFeatures, ("large float32", "large bfloat16")),
-    (b.QuadraticFLOPs, ("FLOPs grow",)),
-    (b.QuadraticFLOPsInPlace, ("FLOPs grow",)),
-    (b.QuadraticWhenRestoring, ("FLOPs grow",)),
-    (b.QuadraticMemory, ("peak bytes grow",)),
+    (costs.QuadraticFLOPs, ("FLOPs grow",)),
+    (costs.QuadraticFLOPsInPlace, ("FLOPs grow",)),
+    (costs.QuadraticWhenRestoring, ("FLOPs grow",)),
+    (costs.QuadraticMemory, ("peak bytes grow",)),
     (b.DrawsInTheBackwardPass, ("checkpointing", "torch.compile")),  # two plain passes would differ as well
     (b.KnowsWhereItIs, ("moved tokens",)),
     (b.KnowsItsGrid, ("moved tokens",)),
@@ -108,7 +109,7 @@ def test_a_class_that_knows_nothing_of_linearsr_passes_and_keeps_its_options():
 
 @pytest.mark.usefixtures("uncompiled")
 def test_what_declares_nothing_of_its_cost_is_measured_and_never_blamed():
-    class Quadratic(b.QuadraticInAll):
+    class Quadratic(costs.QuadraticInAll):
         linear = False
 
     report = check_attention(Quadratic).require()

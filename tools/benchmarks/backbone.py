@@ -6,7 +6,8 @@ Both hold the same weights, drawn at random. One process, one thread on a CPU, i
 
 import argparse
 import json
-from pathlib import Path
+
+from page_options import add_page_options, page_was_made
 
 from linearsr.core.command_line import run_command
 
@@ -18,16 +19,13 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for one model at one size (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a narrow model, two rounds: to see that it runs")
     parser.add_argument("--device", help="cpu or cuda; by default cuda where there is one")
-    parser.add_argument("--markdown", metavar="JSON", help="measure nothing: print the tables of an earlier result")
-    parser.add_argument("--into", metavar="PAGE", help="with --markdown: put them between the page's marks")
+    add_page_options(parser)
     arguments = parser.parse_args()
 
     from backbone_report import judge, tables  # after the arguments: --help needs no torch
-    from measuring import fill_page, goal_rows, print_goals
+    from measuring import goal_rows, print_goals
 
-    if arguments.markdown:
-        text = tables(json.loads(Path(arguments.markdown).read_text()))
-        fill_page(arguments.into, text) if arguments.into else print(text)
+    if page_was_made(arguments, tables):
         return
 
     import torch

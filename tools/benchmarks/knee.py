@@ -5,7 +5,8 @@ Of an earlier JSON `--markdown docs/benchmarks/knee.json --into docs/knee.md` ma
 
 import argparse
 import json
-from pathlib import Path
+
+from page_options import add_page_options, page_was_made
 
 from linearsr.core.command_line import run_command
 
@@ -15,16 +16,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000, help="curves, kinds and noises in turn (%(default)s)")
     parser.add_argument("--first-seed", type=int, default=0, help="the constants were chosen on others (%(default)s)")
     parser.add_argument("--out", help="a JSON file; the tables alone are printed without it")
-    parser.add_argument("--markdown", metavar="JSON", help="run nothing: print the tables of an earlier result")
-    parser.add_argument("--into", metavar="PAGE", help="with --markdown: put them between the page's marks")
+    add_page_options(parser)
     arguments = parser.parse_args()
 
     from knee_summary import judge, summarise, tables  # after the arguments: --help needs no torch
-    from measuring import fill_page, goal_rows, print_goals
+    from measuring import goal_rows, print_goals
 
-    if arguments.markdown:
-        text = tables(json.loads(Path(arguments.markdown).read_text()))
-        fill_page(arguments.into, text) if arguments.into else print(text)
+    if page_was_made(arguments, tables):
         return
 
     from knee_runs import run_all

@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+from page_options import add_page_options, page_was_made
+
 from linearsr.core.command_line import run_command
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -25,16 +27,12 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[32, 64, 128], help="of the tokens' squares (%(default)s)")
     parser.add_argument("--work-dir", default=Path("work_dirs/variants"), type=Path, help="one folder each (%(default)s)")
     parser.add_argument("--out", help="a JSON file; the table alone is printed without it")
-    parser.add_argument("--markdown", metavar="JSON", help="run nothing: print the table of an earlier result")
-    parser.add_argument("--into", metavar="PAGE", help="with --markdown: put it between the page's marks")
+    add_page_options(parser)
     arguments = parser.parse_args()
 
-    from measuring import fill_page  # after the arguments: --help needs no torch
     from variant_report import tables
 
-    if arguments.markdown:
-        text = tables(json.loads(Path(arguments.markdown).read_text()))
-        fill_page(arguments.into, text) if arguments.into else print(text)
+    if page_was_made(arguments, tables):
         return
 
     os.environ["OMP_NUM_THREADS"] = "1"  # of the trainings, too
