@@ -13,10 +13,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from importlib_metadata import EntryPoint
-
 from linearsr.core.conformance import ConformanceReport
-from linearsr.core.errors import ConfigError, LinearSRError, PluginLoadError, nearest
+from linearsr.core.errors import ConfigError, LinearSRError, nearest
+from linearsr.core.plugins import load_named
 from linearsr.core.registries import ALL
 from linearsr.core.registry import Registry
 from linearsr.core.signatures import merge_offer, protocol_members, refuse_unknown_keys
@@ -73,13 +72,7 @@ def _check(registry: Registry) -> Check | None:
 def _load(target: str, registry: Registry) -> Any:
     if ":" not in target:
         return registry.require(target)
-    try:
-        component = EntryPoint(name=target, value=target, group=registry.group).load()
-    except Exception as cause:  # whatever the module raises is its own
-        raise PluginLoadError(f"{target!r} does not load: {type(cause).__name__}: {cause}") from cause
-    if not callable(component):
-        raise PluginLoadError(f"{target!r} is of type {type(component).__name__}; wanted a class")
-    return component
+    return load_named(target, repr(target), "a class")
 
 
 def _build(target: str, component: Callable[..., Any], options: Mapping[str, Any], registry: Registry) -> Any:

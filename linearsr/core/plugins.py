@@ -54,3 +54,17 @@ def load_claim(group: str, name: str, ours: Any = None) -> Any | None:
             f"{group}: {owners[0]} provides {name!r} at {points[0].value!r}, which does not load: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
+
+
+def load_named(target: str, label: str, wanted: str) -> Any:
+    """target "module:name" -> what can be called under that name. label: how a message calls it; wanted: what it should be.
+
+    Raises PluginLoadError with the real cause chained.
+    """
+    try:
+        found = EntryPoint(name=target, value=target, group="").load()
+    except Exception as cause:  # whatever the module raises is its own
+        raise PluginLoadError(f"{label} does not load: {type(cause).__name__}: {cause}") from cause
+    if not callable(found):
+        raise PluginLoadError(f"{label} is of type {type(found).__name__}; wanted {wanted}")
+    return found

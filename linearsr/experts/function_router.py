@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from importlib_metadata import EntryPoint
 from torch import Tensor
 
-from linearsr.core.errors import ConfigError, PluginLoadError
+from linearsr.core.errors import ConfigError
+from linearsr.core.plugins import load_named
 from linearsr.core.registries import ROUTERS
 from linearsr.core.values import require_count
 from linearsr.experts.partition import require_boundaries
@@ -33,7 +33,7 @@ class FunctionRouter(TimeRouter):
 
     def __init__(self, function: str | Rule, num_experts: int):
         name = f"router.function {function!r}"
-        rule = _load(function) if isinstance(function, str) else function
+        rule = load_named(function, name, "a function of t") if isinstance(function, str) else function
         boundaries = find_switches(rule, require_count(num_experts, "router.num_experts"), name)
         super().__init__(require_boundaries(boundaries, f"{name} leaves an expert without times: its switches"))
 
@@ -70,13 +70,3 @@ def _ask(rule: Rule, t: Tensor, num_experts: int, name: str) -> Tensor:
         found = served.unique().tolist()
         raise ConfigError(f"{name} answers {found}; wanted experts 0..{num_experts - 1}; change router.num_experts")
     return served.long()
-
-
-def _load(function: str) -> Rule:
-    try:
-        rule = EntryPoint(name=function, value=function, group=ROUTERS.group).load()
-    except Exception as cause:  # whatever the module raises is its own
-        raise PluginLoadError(f"router.function {function!r} does not load: {type(cause).__name__}: {cause}") from cause
-    if not callable(rule):
-        raise PluginLoadError(f"router.function {function!r} is of type {type(rule).__name__}; wanted a function of t")
-    return rule
