@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from linearsr.core.structures import GuidanceTokens
+    from linearsr.core.structures import GuidanceTokens, Tag
 
     Velocity = Callable[[Tensor, Tensor], Tensor]
     """velocity(z [B, C, h, w], t [B]) -> v [B, C, h, w]"""
@@ -115,6 +115,39 @@ class Guidance(Protocol):
 
     def null(self, batch: int) -> GuidanceTokens:
         """What an unguided picture gets: tokens [B, 1, D], mask True."""
+        ...
+
+
+@runtime_checkable
+class Tagger(Protocol):
+    """Names of what is in a picture. identity: of class, options and weights, for caches; any change that can change tags
+    changes it."""
+
+    @property
+    def identity(self) -> str: ...
+
+    def __call__(self, image_01: Tensor) -> list[list[Tag]]:
+        """[B, 3, H, W] in 0..1, any size -> each picture's tags, in the order in which they are to be told; maybe none.
+
+        A picture's tags do not depend on the batch.
+        """
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Texts to tokens. width: D; identity: of class, options, tokenizer and weights, for caches. Frozen."""
+
+    width: int
+
+    @property
+    def identity(self) -> str: ...
+
+    def __call__(self, texts: Sequence[str]) -> GuidanceTokens:
+        """B texts -> tokens [B, L, D], finite behind the mask too, with mask [B, L]; L is that of the longest.
+
+        A text's tokens do not depend on the others, bit for bit: each is encoded alone. "" has one token at least.
+        """
         ...
 
 

@@ -65,3 +65,15 @@ class GuidanceTokens:
 
     def to(self, device: torch.device | str) -> GuidanceTokens:
         return GuidanceTokens(self.tokens.to(device), self.mask.to(device))
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One thing that is in a picture. score: 0..1, how sure the tagger is; 1 for what a person has written."""
+
+    name: str
+    score: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a tag without a name")
