@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
@@ -16,13 +15,10 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from linearsr.core.config_merging import drop_stale_keys, strip_helpers
 from linearsr.core.errors import ConfigError, LinearSRError
-from linearsr.core.key_check import KeyPath, builder_keys, check_config, component_of, dotted, typed_nodes
-from linearsr.core.signatures import accepted_keys
-
-
-class OverrideNote(UserWarning):
-    """An override changed a `type`, and keys of the old type that the new one lacks were dropped."""
+from linearsr.core.key_check import KeyPath, check_config, dotted
+from linearsr.core.stages import STAGES, stages_of
 
 
 class RunConfig(Config):
@@ -50,8 +46,8 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
             cfg.merge_from_dict(dict(chosen))
         except (KeyError, TypeError, IndexError, AttributeError, AssertionError) as error:
             raise ConfigError(f"--cfg-options {' '.join(chosen)} does not fit the config: {error}") from error
-        _drop_stale_keys(before, cfg, "--cfg-options", explicit=tuple(chosen))
-    _strip(cfg)
+        drop_stale_keys(before, cfg, "--cfg-options", explicit=tuple(chosen))
+    strip_helpers(cfg)
     bases = _base_chain(file)
 
     def origin(at: KeyPath) -> str:
@@ -62,7 +58,10 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
         return str(_written_in(at, file, bases))
 
     check_config(cfg, origin)
-    return RunConfig(cfg.to_dict(), filename=str(file))
+    checked = RunConfig(cfg.to_dict(), filename=str(file))
+    if STAGES in checked:
+        stages_of(checked)  # each is a config of its own, which must pass the check too
+    return checked
 
 
 def parse_options(options: Sequence[str] | Mapping[str, Any], flag: str = "--cfg-options") -> dict[str, Any]:
@@ -111,7 +110,7 @@ def _load_merged(file: Path) -> Config:
     except Exception as error:  # a config is a program: it can fail in any way
         raise ConfigError(f"{file} does not load: {type(error).__name__}: {error}") from error
     for base in _bases(file):
-        _drop_stale_keys(_load_merged(base), cfg, str(file))
+        drop_stale_keys(_load_merged(base), cfg, str(file))
     return cfg
 
 
@@ -148,37 +147,3 @@ def _has(node: Any, at: KeyPath) -> bool:
         except (KeyError, IndexError, TypeError):
             return False
     return True
-
-
-def _drop_stale_keys(before: Config, after: Config, by: str, explicit: Sequence[str] = ()) -> None:
-    """Where a `type` changed, drops the keys that came with the old type and that the new one does not take."""
-    old = {path: node for path, node, _ in typed_nodes(before)}
-    for path, node, registry in list(typed_nodes(after)):
-        if path not in old or old[path].get("type") == node.get("type"):
-            continue
-        if not isinstance(node.get("type"), str) or registry.get(node["type"]) is None:
-            continue  # the key check will say so
-        keys = accepted_keys(component_of(path, node, registry))
-        stale = [
-            key
-            for key, value in old[path].items()
-            if key != "type"
-            and node.get(key) == value
-            and not keys.accepts(key)
-            and key not in builder_keys(path)
-            and dotted((*path, key)) not in explicit
-        ]
-        for key in stale:
-            node.pop(key)  # type: ignore[attr-defined]
-        if stale:
-            names = ", ".join(stale)
-            warnings.warn(
-                f"{by}: {dotted(path)} is now {node['type']}; dropped {names} of {old[path].get('type')}", OverrideNote, 4
-            )
-
-
-def _strip(cfg: Config) -> None:
-    for key in [key for key in cfg if key.startswith("_")]:
-        cfg.pop(key)
-    for _, node, _ in list(typed_nodes(cfg)):
-        node.pop("_delete_", None)  # type: ignore[attr-defined]

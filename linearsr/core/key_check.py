@@ -17,6 +17,7 @@ from linearsr.core.runner_keys import BUILDER_KEYS, DEFAULT_TYPES, KWARGS_GO_TO,
 from linearsr.core.signatures import refuse_unknown_keys
 
 KeyPath = tuple[str | int, ...]
+STAGES: KeyPath = ("stages",)
 Origin = Callable[[KeyPath], str]
 """Where a key was written: a file, or the option that set it."""
 
@@ -62,6 +63,8 @@ def typed_nodes(
             if not _is_known(registry, node, path):
                 return
         for key, value in node.items():
+            if (*path, key) == STAGES:
+                continue  # what differs in a stage is half a config; `stages_of` checks the whole
             yield from typed_nodes(value, (*path, key), registry if labels else BY_KEY.get(key))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from linearsr.core.structures import GuidanceTokens, Tag
+    from linearsr.core.structures import GuidanceTokens, Start, Tag
 
     Velocity = Callable[[Tensor, Tensor], Tensor]
     """velocity(z [B, C, h, w], t [B]) -> v [B, C, h, w]"""
@@ -222,6 +222,16 @@ class KneeDetector(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Curriculum(Protocol):
+    """Which stage of a training starts from what."""
+
+    def starts(self, stages: Sequence[tuple[str, Any]]) -> list[Start | None]:
+        """(name, init) of each stage in turn, init as the config has it, or `...` where it says nothing -> what each starts
+        from; None: from weights as they are drawn. Raises ConfigError for an init that cannot be read."""
+        ...
 
 
 @runtime_checkable

@@ -33,6 +33,7 @@ TIME_GRIDS = _ours("time grid", "time_grids", ["schedules"], ["time_grid"], prot
 SOLVERS = _ours("solver", "solvers", ["schedules"], ["solver"], protocols.Solver)
 PRECONDITIONERS = _ours("preconditioner", "preconditioners", ["schedules"], ["preconditioner"], protocols.Preconditioner)
 KNEE_DETECTORS = _ours("knee detector", "knee_detectors", ["schedules"], ["knee"], protocols.KneeDetector)
+CURRICULUMS = _ours("curriculum", "curriculums", ["schedules"], ["curriculum"], protocols.Curriculum)
 AUTOENCODERS = _ours("autoencoder", "autoencoders", ["core.autoencoders"], ["autoencoder"], protocols.Autoencoder)
 
 MODELS = _child("MODELS", "models", "core.models", "mmengine.model", ["model", "data_preprocessor"])

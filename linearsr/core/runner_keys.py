@@ -30,6 +30,9 @@ KWARGS_GO_TO: dict[str, tuple[str, ...]] = {
 }
 """What its hooks with a **kwargs of unknown use do with it: the averaged model's options."""
 
+MMENGINE_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler")
+"""Labels of default_hooks that its Runner fills where they are lacking; None takes one of them out, and no other label."""
+
 PARAMWISE = (
     "custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult", "dwconv_decay_mult",
     "dcn_offset_lr_mult", "bypass_duplicate",
@@ -52,7 +55,7 @@ def runner_keys() -> tuple[str, ...]:
     """Top-level settings."""
     from mmengine.runner import Runner
 
-    return (*(key for key in accepted_keys(Runner).names if key != "cfg"), "model_wrapper_cfg")
+    return (*(key for key in accepted_keys(Runner).names if key != "cfg"), "model_wrapper_cfg", "stages", "curriculum")
 
 
 def plain_tables() -> dict[tuple[str | int, ...], tuple[str, ...]]:

@@ -77,3 +77,24 @@ class Tag:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError("a tag without a name")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a stage of training begins with: a file, or a checkpoint of an earlier stage, "pretrain@knee".
+
+    file:   path of weights, or None
+    stage:  name of an earlier stage, or None
+    point:  "knee", "last" or "best", of that stage
+    metric: whose best, "psnr_y"; for "best" alone
+    """
+
+    file: str | None = None
+    stage: str | None = None
+    point: str | None = None
+    metric: str | None = None
+
+    def __str__(self) -> str:
+        if self.file is not None:
+            return self.file
+        return f"{self.stage}@{self.point}" + ("" if self.metric is None else f":{self.metric}")

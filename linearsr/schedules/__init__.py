@@ -1,5 +1,6 @@
 """Noise levels: path, time samplers, time grids, solvers, preconditioning; and where a stage of training should end."""
 
+from linearsr.schedules.esgf import ESGF
 from linearsr.schedules.flow_path import RectifiedFlow
 from linearsr.schedules.knee_point.detector import KneeDetector
 from linearsr.schedules.knee_point.state import Conflict, KneeState, MetricKnee, Phase
@@ -10,6 +11,7 @@ from linearsr.schedules.time_sampling import EndWeightedTimes, InverseCDFTimes, 
 from linearsr.schedules.time_shift import shift_time, unshift_time
 
 __all__ = [
+    "ESGF",
     "Conflict",
     "EndWeightedTimes",
     "Euler",

@@ -1,4 +1,4 @@
-"""Do a path, a time sampler, a time grid, a solver, a preconditioner and a knee detector keep their contracts?
+"""Do a path, a time sampler, a time grid, a solver, a preconditioner, a knee detector and a curriculum keep their contracts?
 
 Each check returns a ConformanceReport; `check_solver(MySolver()).require()` raises with the list of laws broken.
 """
@@ -13,9 +13,11 @@ from torch import Tensor
 from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
 from linearsr.core.protocols import Path, Preconditioner, Solver, TimeGrid, TimeSampler
 from linearsr.core.randomness import generator
+from linearsr.schedules.curriculum_conformance import check_curriculum
 from linearsr.schedules.knee_point.conformance import check_knee_detector
 
 __all__ = [
+    "check_curriculum",
     "check_knee_detector",
     "check_path",
     "check_preconditioner",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from linearsr.core.config import OverrideNote, config_hash, load_config, parse_options
+from linearsr.core.config import config_hash, load_config, parse_options
+from linearsr.core.config_merging import OverrideNote
 from linearsr.core.errors import ConfigError, LinearSRError, UnknownComponentError
 from tests.shipped import CONFIGS
 

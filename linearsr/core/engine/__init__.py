@@ -5,11 +5,13 @@ from linearsr.core.engine.hooks import (
     CheckpointHook,
     DivergenceHook,
     GracefulStopHook,
+    KneeHook,
     LoggerHook,
     LostSamplesHook,
     PictureWriterHook,
     ProgressHook,
     RollBackOnDivergence,
+    RollBackToKnee,
     SkipDivergedSteps,
     ThroughputHook,
     ValidationPicturesHook,
@@ -17,9 +19,10 @@ from linearsr.core.engine.hooks import (
 from linearsr.core.engine.logging import JSONLinesBackend, TensorboardBackend, WandbBackend, read_log
 from linearsr.core.engine.loops import RestoreTestLoop, RestoreValLoop
 from linearsr.core.engine.optimisation import PrecisionOptimWrapper
+from linearsr.core.engine.single_run import NEWEST
 from linearsr.core.engine.testing import run_testing
 from linearsr.core.engine.train_loop import TrainLoop
-from linearsr.core.engine.training import NEWEST, run_training
+from linearsr.core.engine.training import run_training
 
 __all__ = [
     "NEWEST",
@@ -27,6 +30,7 @@ __all__ = [
     "DivergenceHook",
     "GracefulStopHook",
     "JSONLinesBackend",
+    "KneeHook",
     "LoggerHook",
     "LostSamplesHook",
     "PictureWriterHook",
@@ -36,6 +40,7 @@ __all__ = [
     "RestoreTestLoop",
     "RestoreValLoop",
     "RollBackOnDivergence",
+    "RollBackToKnee",
     "ShardedModel",
     "SkipDivergedSteps",
     "TensorboardBackend",

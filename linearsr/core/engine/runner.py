@@ -22,12 +22,13 @@ from torch import nn
 
 from linearsr.core.data.file_checks import check_files
 from linearsr.core.data.worker_death import worker_deaths_explained
-from linearsr.core.engine.checkpoints import collect, group_settings, note_newest, restore, write_checkpoint
+from linearsr.core.engine.checkpoints import checkpoint_name, collect, group_settings, note_newest, restore, write_checkpoint
 from linearsr.core.engine.distributed import claim_folder, gather_in_memory, load_whole_states, wrap
 from linearsr.core.engine.hooks import (
     CheckpointHook,
     DivergenceHook,
     GracefulStopHook,
+    KneeHook,
     LostSamplesHook,
     ProgressHook,
     lost_limit,
@@ -37,7 +38,7 @@ from linearsr.core.engine.train_loop import TrainLoop
 from linearsr.core.engine.workers import worker_settings
 from linearsr.core.errors import CheckpointError, ConfigError, LinearSRError
 from linearsr.core.registries import DATASETS, FUNCTIONS, METRICS, MODELS
-from linearsr.core.runner_keys import DEFAULT_TYPES, PHASES
+from linearsr.core.runner_keys import DEFAULT_TYPES, MMENGINE_HOOKS, PHASES
 
 ENGINE_HOOKS = {
     "checkpoint": {"type": "CheckpointHook"},
@@ -71,6 +72,12 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
     The model's initial weights are drawn from `randomness.seed`.
     """
     set_random_seed(**(cfg.get("randomness") or {"seed": 0}))  # without a seed mmengine would ask the other ranks
+    datasets, metrics = build_data(cfg, *phases)
+    return Parts(MODELS.build(cfg.model), datasets, metrics)
+
+
+def build_data(cfg: Config, *phases: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """(datasets, metrics), as `Parts` has them; their folders and files have been looked at."""
     datasets: dict[str, Any] = {}
     metrics: dict[str, list[Any]] = {}
     for phase in phases:
@@ -84,7 +91,7 @@ def build_parts(cfg: Config, *phases: str) -> Parts:
         if evaluator is not None:
             described = [evaluator] if isinstance(evaluator, Mapping) else evaluator
             metrics[f"{phase}_evaluator"] = gather_in_memory([METRICS.build(metric) for metric in described])
-    return Parts(MODELS.build(cfg.model), datasets, metrics)
+    return datasets, metrics
 
 
 class LinearSRRunner(Runner):
@@ -142,7 +149,7 @@ class LinearSRRunner(Runner):
     def save(self, name: str, iteration: int, *, optimizer: bool) -> Path:
         """Writes `<work_dir>/<name>` as it is after `iteration`; every rank must call it; none goes on before it is there.
 
-        optimizer: with all that a resumed run needs; it is noted as the newest then.
+        optimizer: with all that a resumed run needs. An iter_*.pth is noted as the newest then.
         Raises CheckpointError on every rank if it cannot be written.
         """
         path = Path(self.work_dir) / name
@@ -150,7 +157,7 @@ class LinearSRRunner(Runner):
         if is_main_process():
             try:
                 write_checkpoint(path, content)
-                if optimizer:
+                if optimizer and name == checkpoint_name(iteration):
                     note_newest(path)
             except CheckpointError as error:
                 failure = [str(error)]
@@ -217,6 +224,7 @@ def _with_engine_hooks(default_hooks: Mapping[str, Any]) -> dict[str, Any]:
     return {
         label: {**ENGINE_HOOKS.get(label, {}), **hook} if hook else hook
         for label, hook in {**ENGINE_HOOKS, **default_hooks}.items()
+        if hook is not None or label in MMENGINE_HOOKS
     }
 
 
@@ -239,7 +247,9 @@ def _made(runner: Runner) -> Runner:
             raise ConfigError(f"default_hooks.{label} is no {kind.__name__}; wanted that class or one derived from it")
     if runner.optim_wrapper is not None:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook)).check(runner)
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook | KneeHook):
+                hook.check(runner)
     return runner
 
 

@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 
 from linearsr.core.config import load_config
 from linearsr.core.engine.checkpoints import check_same_method, newest_checkpoint
+from linearsr.core.engine.curriculum import tested_stage
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.hooks import PictureWriterHook
 from linearsr.core.engine.runner import build_parts, build_runner
@@ -18,6 +19,7 @@ from linearsr.core.engine.training import run_folder
 from linearsr.core.errors import ConfigError
 from linearsr.core.evaluation import PictureMetrics, contact_sheet, write_metrics_json
 from linearsr.core.record import run_record
+from linearsr.core.stages import STAGES, stages_of
 from linearsr.core.weights import load_strict, read_state_dict
 
 
@@ -30,14 +32,18 @@ def run_testing(
 ) -> Path:
     """Restores the test pictures and returns the folder with metrics.json, sheet.png and restored/.
 
-    checkpoint: weights that fit the config's model, a run's folder for its newest, or None for the model as it is built.
+    checkpoint: weights that fit the config's model, a run's folder for its newest, or None for the model as it is built; of a
+    config with stages also "<stage>@knee" (@last, @best:<metric>), and for its folder the last stage's newest.
     out: by default the run's folder, work_dirs/<config name>. launcher: "none", "pytorch" or "slurm", as in `run_training`.
     Raises a LinearSRError for what a user can mend; then no metrics.json is written.
     """
     cfg = load_config(config, options)
+    folder = Path(out) if out is not None else run_folder(cfg, config, None)
+    if STAGES in cfg:
+        stage, checkpoint = tested_stage(cfg, stages_of(cfg), checkpoint, run_folder(cfg, config, None))
+        cfg = stage.cfg
     if cfg.get("test_dataloader") is None:
         raise ConfigError(f"{config} has no test_dataloader; there is nothing to test on")
-    folder = Path(out) if out is not None else run_folder(cfg, config, None)
     with process_group(launcher, cfg):
         _test(cfg, folder, checkpoint)
     return folder

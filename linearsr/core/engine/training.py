@@ -6,25 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-from mmengine.dist import is_main_process
-
 from linearsr.core.config import load_config
-from linearsr.core.engine.checkpoints import (
-    check_not_past,
-    check_resumable,
-    check_same_method,
-    newest_checkpoint,
-    refuse_to_overwrite,
-)
-from linearsr.core.engine.distributed import process_group, together
-from linearsr.core.engine.runner import build_parts, build_runner
+from linearsr.core.engine.curriculum import run_stages
+from linearsr.core.engine.distributed import process_group
+from linearsr.core.engine.single_run import NEWEST, Beginning, train
 from linearsr.core.errors import ConfigError
-from linearsr.core.record import append_record
-from linearsr.core.weights import load_strict, read_state_dict
-
-NEWEST = "newest"
-"""`resume` for a bare --resume."""
+from linearsr.core.stages import STAGES
 
 
 def run_training(
@@ -34,43 +21,25 @@ def run_training(
     options: Sequence[str] | Mapping[str, Any] = (),
     launcher: str = "none",
 ) -> Path:
-    """Trains and returns the run's folder, work_dirs/<config name> by default.
+    """Trains, all stages where the config has some, and returns the run's folder, work_dirs/<config name> by default.
 
     resume: a checkpoint, or NEWEST for the newest of the run's folder. launcher: what started this process and its like,
     "pytorch" (torchrun) or "slurm"; "none" for one process.
     Raises a LinearSRError for what a user can mend; until training starts nothing is written.
     """
     cfg = load_config(config, options)
+    folder, resume = run_folder(cfg, config, work_dir), resume or (NEWEST if cfg.get("resume") else None)
+    if STAGES in cfg:
+        if resume not in (None, NEWEST):
+            raise ConfigError(f"--resume {resume}: {config} has stages, which go on from where they stand; give no checkpoint")
+        with process_group(launcher, cfg):
+            run_stages(cfg, folder, resume=resume is not None)
+        return folder
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{config} has no train_dataloader; there is nothing to train on")
-    folder = run_folder(cfg, config, work_dir)
     with process_group(launcher, cfg):
-        _train(cfg, folder, resume or (NEWEST if cfg.get("resume") else None))
+        train(cfg, folder, resume, Beginning(Path(cfg.load_from)) if cfg.get("load_from") is not None else None)
     return folder
-
-
-def _train(cfg: Config, folder: Path, resume: str | Path | None) -> None:
-    with together():
-        checkpoint = newest_checkpoint(folder) if resume == NEWEST else _found(Path(resume), folder) if resume else None
-        if checkpoint is None:
-            refuse_to_overwrite(folder)
-        parts = build_parts(cfg, "train", "val")
-        if cfg.get("load_from") is not None:
-            load_strict(parts.model, read_state_dict(cfg.load_from), cfg.load_from)
-        if checkpoint is not None:
-            check_resumable(checkpoint, parts.model)
-            check_same_method(checkpoint, cfg.model.to_dict())
-            check_not_past(checkpoint, cfg.train_cfg["max_iters"])
-    runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
-    if is_main_process():
-        append_record(folder / "train.json", cfg)
-    runner.train()
-
-
-def _found(checkpoint: Path, folder: Path) -> Path:
-    """As it is given, or by its name in the run's folder."""
-    inside = folder / checkpoint.name
-    return inside if not checkpoint.exists() and inside.is_file() else checkpoint
 
 
 def run_folder(cfg: Mapping[str, Any], config: str | Path, work_dir: str | Path | None) -> Path:

@@ -2,6 +2,8 @@
 
 from linearsr.core.engine.checkpoints.contents import collect
 from linearsr.core.engine.checkpoints.files import (
+    NOTE,
+    best_name,
     checkpoint_name,
     newest_checkpoint,
     note_newest,
@@ -16,6 +18,8 @@ from linearsr.core.engine.checkpoints.matching import check_not_past, check_resu
 from linearsr.core.engine.checkpoints.restoring import group_settings, restore
 
 __all__ = [
+    "NOTE",
+    "best_name",
     "check_not_past",
     "check_resumable",
     "check_same_method",

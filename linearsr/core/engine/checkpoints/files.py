@@ -22,6 +22,11 @@ def checkpoint_name(iteration: int) -> str:
     return f"iter_{iteration}.pth"
 
 
+def best_name(metric: str) -> str:
+    """metric: as validation calls it, "Set5/psnr_y"."""
+    return f"best_{metric.replace('/', '_')}.pth"
+
+
 def numbered(folder: Path) -> dict[int, Path]:
     """iteration -> file, in the order of iterations."""
     found = {int(path.stem[5:]): path for path in folder.glob("iter_*.pth") if path.stem[5:].isdigit()}

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from linearsr.core.engine.checkpoints import checkpoint_name, retire, sweep
-from linearsr.core.errors import ConfigError, nearest
-from linearsr.core.evaluation import PictureMetrics
+from linearsr.core.engine.checkpoints import best_name, checkpoint_name, retire, sweep
+from linearsr.core.engine.hooks.metric_names import check_metric_names, require_measured
+from linearsr.core.errors import ConfigError
 from linearsr.core.registries import HOOKS
+
+SAVE_BEST = "default_hooks.checkpoint.save_best"
 
 Rule = Literal["greater", "less"]
 
@@ -60,26 +62,13 @@ class CheckpointHook(Hook):
     def check(self, runner: Any) -> None:
         """Of a run that is built and has not begun. Raises ConfigError for settings that do not go together."""
         if self.best:
-            self._check_best(runner)
+            check_metric_names(runner, self.best, SAVE_BEST)
         every = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
         if self.interval % every:
             raise ConfigError(
                 f"default_hooks.checkpoint.interval is {self.interval}, no multiple of "
                 f"optim_wrapper.accumulative_counts = {every}: gradients gathered so far would be lost"
             )
-
-    def _check_best(self, runner: Any) -> None:
-        """What other metrics than ours will be called is not known before they are asked."""
-        key = "default_hooks.checkpoint.save_best"
-        if runner.val_loop is None:
-            raise ConfigError(f"{key} names {', '.join(self.best)}, but nothing is validated: set val_dataloader too")
-        metrics = runner.val_evaluator.metrics
-        known = {name for metric in metrics if isinstance(metric, PictureMetrics) for name in metric.measures}
-        for name in self.best if all(isinstance(metric, PictureMetrics) for metric in metrics) else ():
-            base = name.rsplit("/", 1)[-1].partition("@")[0]  # data set/metric@steps
-            if base not in known:
-                hint = nearest(base, known) or "."
-                raise ConfigError(f"{key} names {name!r}{hint} val_evaluator measures {', '.join(sorted(known))}")
 
     def before_train(self, runner: Any) -> None:
         if is_main_process():
@@ -96,18 +85,15 @@ class CheckpointHook(Hook):
         if runner._train_loop is None:  # validation on its own
             return
         found = metrics or {}
+        require_measured(found, self.best, SAVE_BEST)
         for name, rule in self.best.items():
-            if name not in found:
-                raise ConfigError(
-                    f"save_best names {name!r}, which validation does not measure: {', '.join(found) or 'nothing'}"
-                )
             score, key = found[name], f"best_{name}"
             if math.isnan(score):
                 continue  # nothing would ever be better
             best = runner.message_hub.runtime_info.get(key)
             if best is None or (score > best if rule == "greater" else score < best):
                 runner.message_hub.update_info(key, score)
-                runner.save(f"{key.replace('/', '_')}.pth", runner.iter, optimizer=False)
+                runner.save(best_name(name), runner.iter, optimizer=False)
 
     def save(self, runner: Any, iteration: int) -> None:
         """Every rank must call it, between two iterations' steps."""

@@ -117,7 +117,7 @@ def test_a_new_run_does_not_replace_another(config: Path, tmp_path: Path) -> Non
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.filterwarnings("ignore::linearsr.core.config.OverrideNote")  # keys of CheckpointHook are dropped
+@pytest.mark.filterwarnings("ignore::linearsr.core.config_merging.OverrideNote")  # keys of CheckpointHook are dropped
 @pytest.mark.parametrize(
     ("label", "kind"),
     [
