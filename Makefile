@@ -6,12 +6,13 @@ ifneq ($(wildcard ../shared/data),)
 export LINEARSR_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help quickstart test test-slow lint clean
+.PHONY: help quickstart quickstart-esgf test test-slow lint clean
 help:
-	@echo "make quickstart   train and test a ×4 model from scratch on bundled photos (minutes on two CPU cores)"
-	@echo "make test         the test suite without the slow and GPU tests"
-	@echo "make test-slow    the tests of minutes"
-	@echo "make lint         ruff, mypy, import-linter"
+	@echo "make quickstart       train and test a ×4 model from scratch on bundled photos (minutes on two CPU cores)"
+	@echo "make quickstart-esgf  the same model in three stages, each from the knee of the one before"
+	@echo "make test             the test suite without the slow and GPU tests"
+	@echo "make test-slow        the tests of minutes"
+	@echo "make lint             ruff, mypy, import-linter"
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv .venv
@@ -22,6 +23,10 @@ help:
 quickstart: .venv/installed
 	$(PY) tools/train.py configs/quickstart_x4.py $(if $(wildcard work_dirs/quickstart_x4/last_checkpoint),--resume)
 	$(PY) tools/test.py configs/quickstart_x4.py work_dirs/quickstart_x4
+
+quickstart-esgf: .venv/installed
+	$(PY) tools/train.py configs/quickstart_esgf_x4.py $(if $(wildcard work_dirs/quickstart_esgf_x4/pretrain),--resume)
+	$(PY) tools/test.py configs/quickstart_esgf_x4.py work_dirs/quickstart_esgf_x4
 
 test: .venv/installed
 	$(PY) -m pytest -m "not slow and not gpu" -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -12,7 +12,7 @@ from linearsr.core.registries import ALL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOT_ALONE = re.compile(r"work_dirs|photo\.jpg|_dataloader = |visualizer = |MyMetric|evaluator = |from my_pkg")
+NOT_ALONE = re.compile(r"work_dirs|_base_ = |photo\.jpg|_dataloader = |visualizer = |MyMetric|evaluator = |from my_pkg")
 """Pieces of a config, a file of the reader's or a run. Their parts: test_config, test_training, test_images."""
 
 

@@ -1,5 +1,14 @@
-"""Four experts at equal times, as LinearSR, Tab. 5 compares them."""
+"""Four experts at equal times, as LinearSR, Tab. 5 compares them; otherwise as experts_2."""
 
-_base_ = "experts_2.py"
+_base_ = "experts_1.py"
 
-model = dict(denoiser=dict(router=dict(_delete_=True, type="UniformRouter", num_experts=4)))
+_mixture = dict(
+    _delete_=True, type="ExpertMixture", router=dict(type="UniformRouter", num_experts=4),
+    expert=_base_.model.denoiser)
+
+stages = [
+    dict(name="pretrain"),
+    dict(name="experts", init="pretrain@last", override=dict(
+        model=dict(denoiser=_mixture, expert_shares=[1, 1, 1, 1]),
+        custom_hooks=[dict(type="ExpertLogHook")])),
+]

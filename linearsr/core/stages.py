@@ -85,9 +85,7 @@ def _described(stages: Any) -> list[Mapping[str, Any]]:
                 f"differs in a stage belongs into {where}.override"
             )
         if name in names:
-            raise ConfigError(
-                f"{where}.name is {name!r}, as in {STAGES}.{names.index(name)}; each has a folder of its own"
-            )
+            raise ConfigError(f"{where}.name is {name!r}, as in {STAGES}.{names.index(name)}; each has a folder of its own")
         names.append(name)
     return list(stages)
 

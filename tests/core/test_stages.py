@@ -1,5 +1,6 @@
 """The stages of a config: each a whole config, checked before anything starts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,11 @@ def test_an_unknown_stage_is_refused_with_the_nearest(tmp_path):
     stages = stages_of(load(tmp_path, '[dict(name="pretrain")]'))
     with pytest.raises(ConfigError, match="no stage is called 'pretrian'; did you mean 'pretrain'"):
         find_stage(stages, "pretrian")
+
+
+def test_the_config_of_the_page_passes_the_check(tmp_path):
+    text = (ROOT / "docs" / "curriculum.md").read_text()
+    config = next(block for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S) if "_base_" in block)
+    path = tmp_path / "staged.py"
+    path.write_text(config.replace('"configs/', f'"{ROOT}/configs/'))
+    assert [str(stage.start) for stage in stages_of(load_config(path))] == ["None", "pretrain@knee", "experts@last"]

@@ -46,14 +46,14 @@ def run_stages(cfg: Config, root: Path, *, resume: bool) -> None:
     console = Console(stderr=True, quiet=not is_main_process())
     for number, (stage, record) in enumerate(zip(stages, records, strict=True), 1):
         title = f"stage {stage.name} ({number} of {len(stages)})"
-        if record is not None:
+        if record is None:
+            _run_stage(stage, stages, root, console, title)
+            gc.collect()  # a runner's cycles hold its model and optimiser
+        else:
             console.print(f"{title}: finished before, {record.iterations} iterations", highlight=False)
-            continue
-        _run_stage(stage, stages, root, console, title)
-        if is_main_process():
+        if is_main_process() and (record is None or number == len(stages)):  # a kill may have come before the last report
             write_text(root / CONFIG, cfg.pretty_text)
             write_report(root, [one.name for one in stages])
-        gc.collect()  # a runner's cycles hold its model and optimiser
 
 
 def _run_stage(stage: Stage, stages: list[Stage], root: Path, console: Console, title: str) -> None:
