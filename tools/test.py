@@ -10,7 +10,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Restore the test pictures of a config and measure them.")
     parser.add_argument("config", help="a Python config file")
     parser.add_argument(
-        "checkpoint", help="weights of the config's model, a run's folder for its newest, or none for the model as it is built"
+        "checkpoint",
+        help="weights of the config's model, a run's folder for its newest, none for the model as it is built, or, of a config "
+        "with stages, <stage>@knee, @last or @best:<metric>",
     )
     parser.add_argument("--out", help="folder for metrics.json, sheet.png and restored/ (work_dirs/<config name>)")
     parser.add_argument(

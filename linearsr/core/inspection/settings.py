@@ -10,6 +10,9 @@ from linearsr.core.inspection.options import Option, option, text_about
 from linearsr.core.key_check import KeyPath
 
 WRITTEN_HERE = {
+    ("stages",): "Stages of a training, one run after the other: dict(name=…, init=…, optimizer=…, override=…) each; see "
+    "docs/curriculum.md.",
+    ("curriculum",): "What a stage starts from that does not say.",
     ("model_wrapper_cfg",): "How the model is held by several processes: ReplicatedModel (the default) or ShardedModel.",
     ("env_cfg", "mp_cfg"): "How data workers are started, and how many threads OpenCV takes in each.",
     ("env_cfg", "dist_cfg"): "How several processes speak to one another: the backend, and how long they wait.",
