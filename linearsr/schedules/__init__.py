@@ -1,5 +1,6 @@
 """Noise levels: path, time samplers, time grids, solvers, preconditioning; and where a stage of training should end."""
 
+from linearsr.schedules.dpm_solver import DPMSolver
 from linearsr.schedules.esgf import ESGF
 from linearsr.schedules.flow_path import RectifiedFlow
 from linearsr.schedules.knee_point.detector import KneeDetector
@@ -13,6 +14,7 @@ from linearsr.schedules.time_shift import shift_time, unshift_time
 __all__ = [
     "ESGF",
     "Conflict",
+    "DPMSolver",
     "EndWeightedTimes",
     "Euler",
     "Heun",

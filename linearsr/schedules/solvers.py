@@ -5,14 +5,10 @@ B pictures; z [B, C, h, w]; times float64 [n + 1], descending. `velocity(z, t)` 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import torch
-
-from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.registries import SOLVERS
-from linearsr.schedules.checks import require_exact_times
+from linearsr.schedules.stepping import advance, at_time, steps_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +23,8 @@ class Euler:
     def solve(self, velocity: Velocity, z1: Tensor, times: Tensor) -> Tensor:
         """z1 [B, C, h, w] at times[0] -> z at times[-1], in z1's type. Raises ConfigError for times that do not descend."""
         z = z1
-        for now, then in _steps(times):
-            z = _advance(z, velocity(z, _at(now, z)), then - now)
+        for now, then in steps_of(times):
+            z = advance(z, velocity(z, at_time(now, z)), then - now)
         return z
 
 
@@ -44,29 +40,9 @@ class Heun:
     def solve(self, velocity: Velocity, z1: Tensor, times: Tensor) -> Tensor:
         """z1 [B, C, h, w] at times[0] -> z at times[-1], in z1's type. Raises ConfigError for times that do not descend."""
         z = z1
-        for now, then in _steps(times):
-            slope = velocity(z, _at(now, z)).to(z.dtype)
+        for now, then in steps_of(times):
+            slope = velocity(z, at_time(now, z)).to(z.dtype)
             if then > 0:
-                slope = (slope + velocity(_advance(z, slope, then - now), _at(then, z))) / 2
-            z = _advance(z, slope, then - now)
+                slope = (slope + velocity(advance(z, slope, then - now), at_time(then, z))) / 2
+            z = advance(z, slope, then - now)
         return z
-
-
-def _advance(z: Tensor, v: Tensor, step: float) -> Tensor:
-    """z + step·v in z's type, so that a 16-bit velocity does not make the latent 16-bit."""
-    return z + step * v.to(z.dtype)
-
-
-def _at(time: float, z: Tensor) -> Tensor:
-    return torch.full((len(z),), time, dtype=torch.float64, device=z.device)
-
-
-def _steps(times: Tensor) -> list[tuple[float, float]]:
-    """(from, to) of each step."""
-    if times.ndim != 1 or len(times) < 2:
-        raise ShapeError(f"times are {list(times.shape)}; wanted [num_steps + 1] from time_grid.times(num_steps ≥ 1)")
-    ticks: list[float] = require_exact_times(times).tolist()
-    steps = list(pairwise(ticks))
-    if not (ticks[0] <= 1 and ticks[-1] >= 0 and all(then < now for now, then in steps)):
-        raise ConfigError(f"times are {ticks}; wanted strictly descending within 1..0; change time_grid")
-    return steps

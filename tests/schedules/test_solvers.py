@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linearsr.core.errors import ConfigError, ShapeError
-from linearsr.schedules import Euler, Heun, ShiftedGrid, UniformGrid
+from linearsr.schedules import DPMSolver, Euler, Heun, ShiftedGrid, UniformGrid
 from tests.strategies import normal, seeds
 
-solvers = pytest.mark.parametrize("solver", [Euler(), Heun()], ids=["Euler", "Heun"])
+solvers = pytest.mark.parametrize(
+    "solver", [Euler(), Heun(), DPMSolver(), DPMSolver(1)], ids=["Euler", "Heun", "DPM 2", "DPM 1"]
+)
 
 
 @solvers
@@ -35,7 +37,11 @@ def swirl_solution(z1):
     return math.exp(-1) * turned
 
 
-@pytest.mark.parametrize(("solver", "order"), [(Euler(), 1), (Heun(), 2)], ids=["Euler", "Heun"])
+@pytest.mark.parametrize(
+    ("solver", "order"),
+    [(Euler(), 1), (Heun(), 2), (DPMSolver(1), 1)],
+    ids=["Euler", "Heun", "DPM 1"],
+)
 @pytest.mark.parametrize("grid", [UniformGrid(), ShiftedGrid(3.0)], ids=["uniform", "shifted"])
 def test_the_fitted_order_of_convergence_is_the_promised_one(solver, order, grid):
     z1 = normal(0, 3, 2, 4, 4)
