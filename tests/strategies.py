@@ -47,3 +47,21 @@ def validation_curves(draw: st.DrawFn, metrics: int = 1) -> list[list[float]]:
         level = 1 - 0.05 ** (i / knee) + after * (i > turn) * (1 + i % 3) / 3
         rows.append([round((level + noise * error) / _grid) * _grid for error in row])
     return rows
+
+
+# texts: any Unicode, and few words, so that two of a list are sometimes the same
+_texts = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(["a", "cat", "dog", "猫", " "]), max_size=6).map(" ".join))
+unicode_texts = st.lists(_texts, min_size=1, max_size=4)
+token_lengths = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+# classes of a tagger: few words, so that some names are others' synonyms, plurals or last words
+_class_words = st.sampled_from(["cat", "cats", "car", "sports", "sport", "tabby", "Box", "boxes", "red", "猫"])
+_lemmas = st.lists(_class_words, min_size=1, max_size=3).map(" ".join)
+class_names = st.lists(st.lists(_lemmas, min_size=1, max_size=2).map(", ".join), max_size=8)
+
+# tags as people write them: any Unicode but separators and white space at the ends
+tag_names = (
+    st.text(st.characters(codec="utf-8", exclude_characters=",\r\n"), min_size=1)
+    .map(lambda text: " ".join(text.split()))
+    .filter(bool)
+)

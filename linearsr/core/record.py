@@ -29,6 +29,8 @@ PACKAGES = (
     "scikit-image",
     "scikit-learn",
     "diffusers",
+    "transformers",
+    "tokenizers",
     "triton",
 )
 

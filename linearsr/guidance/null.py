@@ -29,11 +29,16 @@ class NullGuidance:
 
     source = "lr"
     cacheable = True
+    reads_prompts = False
 
     def __init__(self, width: int = 16):
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise ConfigError(f"guidance.width is {width!r}; wanted a whole number of at least 1; change guidance.width")
         self.width = width
+
+    @property
+    def identity(self) -> str:
+        return f"{type(self).__name__}(width={self.width})"
 
     def __call__(self, image_01: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens:
         """[B, 3, H, W] -> tokens [B, 1, D] on the picture's device, mask True. Raises ConfigError for prompts: none is read."""
@@ -44,3 +49,8 @@ class NullGuidance:
     def null(self, batch: int) -> GuidanceTokens:
         """The same token: float32 [batch, 1, D] on the CPU, mask True."""
         return GuidanceTokens(torch.ones(batch, 1, self.width), torch.ones(batch, 1, dtype=torch.bool))
+
+
+def zero_token(batch: int, width: int) -> GuidanceTokens:
+    """float32 [batch, 1, D] of zeros on the CPU, mask True: what stands for nothing beside real tokens, which are never 0."""
+    return GuidanceTokens(torch.zeros(batch, 1, width), torch.ones(batch, 1, dtype=torch.bool))

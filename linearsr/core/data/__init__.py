@@ -11,6 +11,7 @@ from linearsr.core.data.images import list_images, read_image, write_image
 from linearsr.core.data.real_esrgan import RealESRGANDegradation
 from linearsr.core.data.samplers import DrawSampler
 from linearsr.core.data.shards import TarShards
+from linearsr.core.data.sidecar_text import ReadSidecarText
 from linearsr.core.data.transforms import BicubicDegradation, CropToMultiple, LoadPictures, RandomCrop, RandomFlipRotate
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PictureDataset",
     "RandomCrop",
     "RandomFlipRotate",
+    "ReadSidecarText",
     "RealESRGANDegradation",
     "TarShards",
     "TensorCache",

@@ -1,0 +1,102 @@
+"""Guidance by tags and by pictures inside of LinearSR: it is used, it is frozen, and it is in no checkpoint."""
+
+import copy
+
+import pytest
+import torch
+
+from linearsr.core.models import LinearSR
+from linearsr.core.structures import SRBatch
+from tests.guidance.fakes import ENCODER, TAGGER
+from tests.guidance.test_tag_guidance import painted
+
+TAGS = {"type": "TagGuidance", "tagger": TAGGER, "text_encoder": ENCODER}
+
+
+def model(guidance) -> LinearSR:
+    parts = {
+        "autoencoder": {"type": "ResidualPixelShuffle"},
+        "denoiser": {
+            "type": "LinearDiT", "depth": 1, "width": 16, "head_width": 8, "attention": {"type": "ReLULinearAttention"},
+            "feed_forward": {"type": "GatedConvFeedForward", "ratio": 1.0},
+            "lr_stem": {"type": "ConvStem", "width": 8, "depth": 1},
+        },
+        "path": {"type": "RectifiedFlow"},
+        "time_sampler": {"type": "UniformTimes"},
+        "time_grid": {"type": "UniformGrid"},
+        "solver": {"type": "Euler"},
+    }  # fmt: skip
+    torch.manual_seed(0)
+    return LinearSR(4, guidance=guidance, **parts)
+
+
+def noise(batch=2, side=8):
+    return torch.rand(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def fixed(*tags):
+    return {**TAGS, "tagger": {"type": "FixedTags", "tags": list(tags)}}
+
+
+def test_other_tags_make_another_picture_and_the_same_tags_the_same():
+    cat, dog, again = (model(fixed(*tags)).restore(noise()) for tags in (["cat"], ["dog"], ["cat"]))
+    assert torch.equal(cat, again)
+    assert not torch.equal(cat, dog)
+
+
+def test_the_words_of_a_user_count():
+    tagged = model(fixed("cat"))
+    assert not torch.equal(tagged.restore(noise()), tagged.restore(noise(), prompts=["by night", "by day"]))
+
+
+def test_without_a_tag_the_picture_is_that_of_the_same_model_without_cross_attention():
+    tagged = model(fixed())
+    silent = tagged.restore(noise())
+    for name, parameter in tagged.denoiser.named_parameters():
+        if "cross" in name:
+            parameter.data.normal_()
+    assert torch.equal(tagged.restore(noise()), silent)
+
+
+def test_a_picture_without_tags_in_a_batch_with_tags_is_restored_as_alone():
+    tagged = model(TAGS)
+    image = torch.cat((painted("r"), painted("rgb") * 0.3))
+    assert tagged.guidance(image).mask.any(1).tolist() == [True, False]
+    together = tagged.restore(image)
+    alone = torch.cat([tagged.restore(picture[None]) for picture in image])
+    assert (together - alone).abs().max() <= 5e-6  # GEMMs of one picture and of two round differently
+
+
+@pytest.mark.parametrize(("tags", "reached"), [(["cat"], True), ([], False)])
+def test_gradient_reaches_the_projection_where_there_are_tags(tags, reached):
+    tagged = model(fixed(*tags))
+    tagged.loss(SRBatch(noise(), (0, 1), noise(side=32)))["loss"].backward()
+    for name, parameter in tagged.denoiser.guidance_projection.named_parameters():
+        assert bool(parameter.grad.any()) == reached, name
+
+
+def test_in_training_the_clean_picture_is_tagged_and_in_use_the_lr():
+    tagged = model(TAGS)
+    seen = []
+    tagged.guidance.tagger = lambda image: (seen.append(tuple(image.shape[-2:])), [[] for _ in image])[1]
+    tagged.loss(SRBatch(noise(), (0, 1), noise(side=32)))
+    tagged.restore(noise())
+    assert seen == [(32, 32), (8, 8)]
+
+
+@pytest.mark.parametrize("kind", ["tags", "minilm", "clip", "dino", "joined"])
+def test_no_weight_of_an_encoder_is_in_a_checkpoint_an_optimiser_or_a_copy(kind, vision):
+    dino = {"type": "DINOGuidance", "folder": str(vision["dino"]), "side": 28}
+    guidance = {
+        "tags": TAGS,
+        "minilm": {**TAGS, "text_encoder": {"type": "MiniLMTextEncoder"}},
+        "clip": {"type": "CLIPImageGuidance", "folder": str(vision["clip"])},
+        "dino": dino,
+        "joined": {"type": "JoinedGuidance", "guidance": [TAGS, dino], "width": 16, "source": "lr"},
+    }[kind]
+    guided = model(guidance)
+    guided.restore(noise())
+    guided.train()
+    assert {name.split(".")[0] for name in guided.state_dict()} <= {"denoiser", "autoencoder"}
+    assert {name.split(".")[0] for name, _ in guided.named_parameters()} == {"denoiser"}
+    assert copy.deepcopy(guided).guidance is guided.guidance

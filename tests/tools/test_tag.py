@@ -1,0 +1,88 @@
+"""tools/tag.py, and the page that tools/benchmarks/tagging.py fills."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+from linearsr.core.data.images import write_image
+from tests.tools.conftest import ROOT, Run
+
+FIXED = ("--tagger", "FixedTags", "--options", "tags=[cat,富士山]")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for i, name in enumerate(("a", "below/b")):
+        write_image(tmp_path / "photos" / f"{name}.png", torch.full((3, 4, 5), i / 2))
+    return tmp_path / "photos"
+
+
+def test_tags_are_printed_written_edited_and_read_back(run: Run, tmp_path: Path, photos: Path) -> None:
+    table = tmp_path / "tags.jsonl"
+    done = run("tag.py", photos, *FIXED, "--out", table)
+    assert done.returncode == 0, done.stderr
+    assert "cat 1.00, 富士山 1.00" in done.stdout
+    lines = [json.loads(line) for line in table.read_text().splitlines()]
+    assert [(line["name"], line["tags"]) for line in lines] == [("a", ["cat", "富士山"]), ("below/b", ["cat", "富士山"])]
+    table.write_text(table.read_text().replace('"cat"', '"tabby"', 1))
+    done = run("tag.py", photos, "--read", table)
+    assert done.returncode == 0, done.stderr
+    assert [word in done.stdout for word in ("tabby 1.00, 富士山", "cat 1.00, 富士山")] == [True, True]
+
+
+def test_a_config_names_the_tagger(run: Run, tmp_path: Path, site: Path, photos: Path) -> None:
+    site.mkdir()
+    (site / "guidance_of_mine.py").write_text("class Mine:\n    def __init__(self, tagger): ...\n")
+    (tmp_path / "mine.py").write_text(
+        "_tagger = dict(type='FixedTags', tags=['dog'])\n"
+        "model = dict(type='LinearSR', guidance=dict(type='guidance_of_mine.Mine', tagger=_tagger))\n"
+    )
+    done = run("tag.py", tmp_path / "mine.py", photos / "a.png")
+    assert done.returncode == 0, done.stderr
+    assert "dog 1.00" in done.stdout
+    assert (
+        run("tag.py", tmp_path / "mine.py").stderr == "error: no pictures were named; add files or folders behind the config\n"
+    )
+    assert "leave one out" in run("tag.py", tmp_path / "mine.py", photos, "--tagger", "FixedTags").stderr
+    (tmp_path / "plain.py").write_text("model = None\n")
+    assert "plain.py has no model.guidance.tagger" in run("tag.py", tmp_path / "plain.py", photos).stderr
+
+
+def test_tags_go_beside_the_pictures_if_asked(run: Run, photos: Path) -> None:
+    done = run("tag.py", photos, *FIXED, "--sidecars")
+    assert done.returncode == 0, done.stderr
+    assert (photos / "below" / "b.txt").read_text() == "cat, 富士山\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tagger", "FixedTagz"], "did you mean 'FixedTags'"),
+        (["--tagger", "FixedTags", "--options", "tag=[cat]"], "'tag'"),
+        (["--read", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run: Run, photos: Path, words: list[str], said: str) -> None:
+    done = run("tag.py", photos, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_two_pictures_of_one_name_and_a_changed_picture_are_refused(run: Run, tmp_path: Path, photos: Path) -> None:
+    done = run("tag.py", photos / "a.png", photos, *FIXED)
+    assert (done.returncode, "would both be a" in done.stderr) == (2, True)
+    run("tag.py", photos, *FIXED, "--out", tmp_path / "tags.jsonl")
+    write_image(photos / "a.png", torch.full((3, 4, 5), 0.25))
+    done = run("tag.py", photos, "--read", tmp_path / "tags.jsonl")
+    assert (done.returncode, "tags for another picture named 'a'" in done.stderr) == (2, True)
+
+
+def test_the_page_has_the_tables_of_the_last_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
+    tables = runpy.run_path(str(ROOT / "tools" / "benchmarks" / "tagging.py"))["tables"]
+    report = json.loads((ROOT / "docs" / "benchmarks" / "tagging.json").read_text())
+    assert tables(report) in (ROOT / "docs" / "guidance_taggers.md").read_text()
