@@ -108,7 +108,7 @@ def load_sana(denoiser: nn.Module, source: str | Path | Mapping[str, Tensor]) ->
     warns of it (IncompleteWeights). Raises WeightsError, and leaves the denoiser untouched, if the source is not Sana's or
     a shape differs.
     """
-    state = dict(source) if isinstance(source, Mapping) else _read_weights(Path(source))
+    state = dict(source) if isinstance(source, Mapping) else read_sana_weights(Path(source))
     naming = naming_of(state)
     if naming is None:
         raise WeightsError(
@@ -171,7 +171,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_sana_weights(path: Path) -> dict[str, Tensor]:
     """A file, or a diffusers folder with one file or several and an index."""
     if not path.is_dir():
         return read_state_dict(path)
