@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from linearsr.attention.additive import AdditiveAttention
-from linearsr.attention.functional import LinearState, apply_state, linear_attention, sum_state
+from linearsr.attention.functional import LinearState, apply_state, linear_attention, sum_state, wide_dtype
 from linearsr.attention.reference import linear_attention_dense
 
 
@@ -39,3 +40,22 @@ class FeatureMapAttention(AdditiveAttention):
 
     def read(self, q: Tensor, state: LinearState) -> Tensor:
         return apply_state(self.query_features(q), state).to(q.dtype)
+
+    @torch.no_grad()
+    def vital_signs(self, x: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """x [B, N, C]. Returns what `extremes` does, of these tokens."""
+        q, k, v = self.split(x, grid)
+        return extremes(self.query_features(q), self.summarise(k, v))
+
+
+def extremes(q: Tensor, state: LinearState) -> tuple[Tensor, Tensor]:
+    """q: features φ(q) [B, H, N, D]. Returns two scalars: the smallest denominator φ(q_i) n above 0, as it is before eps is
+    added, and the largest |entry| of S and n, as they are divided by the number of tokens.
+
+    A denominator of 0 is that of a dead row, which is 0 by definition; where all are, the smallest is infinite.
+    """
+    wide = wide_dtype(q, state.keys)
+    with torch.autocast(q.device.type, enabled=False):
+        sums = torch.cat([state.key_values, state.keys], -1).to(wide) / state.tokens
+        denominators = q.to(wide) @ sums[..., -1:]
+        return torch.where(denominators == 0, torch.inf, denominators).min(), sums.abs().max()

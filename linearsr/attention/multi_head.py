@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -71,6 +72,18 @@ class MultiHeadAttention(nn.Module):
         k, v = F.linear(x, self.qkv.weight[self.dim :]).chunk(2, dim=-1)
         return self.heads(k, self.k_norm), self.heads(v)
 
+    def query_key_norms(self) -> tuple[Tensor, Tensor]:
+        """What sets the length of queries and keys: |W_q| and |W_k| (Frobenius); the gains' where qk_norm makes up for those.
+
+        Two float64 scalars, without gradients. Weights may lie in pieces on several ranks; then every rank must call it.
+        """
+        if self.q_norm is not None and self.k_norm is not None:
+            rows = torch.cat([_squares(self.q_norm.weight), _squares(self.k_norm.weight)])
+        else:
+            rows = _squares(self.qkv.weight)
+        q, k = rows.split(self.dim)[:2]
+        return q.sum().sqrt(), k.sum().sqrt()
+
     def heads(self, flat: Tensor, norm: nn.RMSNorm | None = None) -> Tensor:
         """[B, N, C] -> a view [B, H, N, D]."""
         if norm is not None:
@@ -87,3 +100,10 @@ class MultiHeadAttention(nn.Module):
             raise ShapeError(
                 f"tokens are {list(x.shape)} on a grid {grid}; wanted [B, {grid[0] * grid[1]}, {self.dim}], B at least 1"
             )
+
+
+def _squares(weight: Tensor) -> Tensor:
+    """weight [R, …] -> sum of squares of each row, float64 [R], whole on every rank."""
+    rows = weight.detach().double().square().flatten(1).sum(1) if weight.ndim > 1 else weight.detach().double().square()
+    whole: Tensor = rows.full_tensor() if hasattr(rows, "full_tensor") else rows
+    return whole

@@ -3,6 +3,7 @@
 from linearsr.core.engine.distributed import ReplicatedModel, ShardedModel, is_first_process
 from linearsr.core.engine.hooks import (
     CheckpointHook,
+    DivergenceGuard,
     DivergenceHook,
     GracefulStopHook,
     KneeHook,
@@ -27,6 +28,7 @@ from linearsr.core.engine.training import run_training
 __all__ = [
     "NEWEST",
     "CheckpointHook",
+    "DivergenceGuard",
     "DivergenceHook",
     "GracefulStopHook",
     "JSONLinesBackend",

@@ -65,7 +65,11 @@ class TrainLoop(BaseLoop):
         return self.runner.model
 
     def run_iter(self) -> bool:
-        """False if the run went back instead."""
+        """False if the run went back instead.
+
+        Hooks may have a method `after_train_step(runner, data_batch, outputs)`, which mmengine does not know: before any hook
+        learns of the step, and what it raises as Diverged is decided upon as if the step had.
+        """
         runner = self.runner
         runner.model.train()
         batch = next(self.batches)
@@ -74,6 +78,7 @@ class TrainLoop(BaseLoop):
         outputs = None
         try:
             outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+            runner.call_hook("after_train_step", data_batch=batch, outputs=outputs)
         except Diverged as event:
             judge = divergence_hook(runner)
             if not judge.handle(runner, event, batch):

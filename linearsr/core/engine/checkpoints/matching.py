@@ -18,7 +18,8 @@ NEEDED = ("meta", "optimizer", "message_hub", "random_state")
 
 FREE = (
     "time_sampler", "time_grid", "solver", "compile_denoiser", "activation_checkpointing", "tile", "strip_tokens",
-    "offload", "expert_shares", "expert_loss_weights", "expert_balance",
+    "offload", "offload_folder", "expert_shares", "expert_loss_weights", "expert_balance", "guider", "guidance_drop",
+    "positive", "negative",
 )  # fmt: skip
 """What weights do not depend on, wherever it stands in a model."""
 

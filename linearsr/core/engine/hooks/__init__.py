@@ -2,6 +2,7 @@
 
 from linearsr.core.engine.hooks.checkpoint import CheckpointHook
 from linearsr.core.engine.hooks.divergence import DivergenceHook, RollBackOnDivergence, SkipDivergedSteps, divergence_hook
+from linearsr.core.engine.hooks.divergence_guard import DivergenceGuard
 from linearsr.core.engine.hooks.expert_log import ExpertLogHook
 from linearsr.core.engine.hooks.graceful_stop import GracefulStopHook
 from linearsr.core.engine.hooks.knee import KneeHook
@@ -15,6 +16,7 @@ from linearsr.core.engine.hooks.validation_pictures import ValidationPicturesHoo
 
 __all__ = [
     "CheckpointHook",
+    "DivergenceGuard",
     "DivergenceHook",
     "ExpertLogHook",
     "GracefulStopHook",

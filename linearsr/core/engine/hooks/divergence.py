@@ -1,4 +1,4 @@
-"""What happens to a run when its loss, its gradient or a weight is not finite: it stops, skips the step, or goes back."""
+"""What happens to a run that diverges, or is about to: it stops, skips the step, or goes back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from linearsr.core.engine.checkpoints import checkpoint_name
 from linearsr.core.engine.checkpoints.contents import unwrapped
 from linearsr.core.engine.hooks.checkpoint import CheckpointHook
+from linearsr.core.engine.hooks.divergence_report import note_divergence
 from linearsr.core.engine.optimisation import Diverged, PrecisionOptimWrapper
 from linearsr.core.engine.optimisation.blame import Cause, find_cause
 from linearsr.core.engine.optimisation.divergence import ADVICE
@@ -25,6 +26,8 @@ KEY = 'default_hooks.divergence=dict(type="{}", …)'
 @HOOKS.register_module()
 class DivergenceHook(Hook):
     """Ends the run: nothing of the iteration is saved, and the message names the picture, weight or module where it began.
+
+    Of a loss, gradient or weight that is not finite, and of what DivergenceGuard warns of. Noted in the run's divergence.json.
 
     In every run. SkipDivergedSteps and RollBackOnDivergence, in its place, let a run go on. Looks at every weight before it
     is saved, too.
@@ -45,13 +48,21 @@ class DivergenceHook(Hook):
             )
 
     def handle(self, runner: Any, event: Diverged, batch: Any) -> bool:
-        """For the train loop, on every rank: True: the iteration counts as done, without a step; False: the run went back.
+        """For the train loop, on every rank: True: the iteration counts as done, without a step or, after an alarm, with the
+        one that it has taken; False: the run went back.
 
         batch: of this rank. Raises DivergenceError where the run must end.
         """
-        cause = find_cause(event, unwrapped(runner.model), batch, runner.optim_wrapper)
-        runner.optim_wrapper.abandon()
-        return self.decide(runner, cause)
+        cause, iteration = find_cause(event, unwrapped(runner.model), batch, runner.optim_wrapper), runner.iter + 1
+        if not cause.step_taken:
+            runner.optim_wrapper.abandon()
+        try:
+            goes_on = self.decide(runner, cause)
+        except DivergenceError:
+            note_divergence(runner, iteration, event, cause, "the run ended")
+            raise
+        note_divergence(runner, iteration, event, cause, _outcome(runner, cause, goes_on))
+        return goes_on
 
     def decide(self, runner: Any, cause: Cause) -> bool:
         """cause: the same on all ranks, so all decide alike."""
@@ -104,6 +115,8 @@ class SkipDivergedSteps(DivergenceHook):
         self.in_a_row = self.in_a_row + 1 if steps == self._steps else 1
         self._steps = steps
         number = total(runner, "skipped_steps") + 1
+        if cause.step_taken:
+            raise self.end(runner, cause, f"the step was taken before it showed, and cannot be skipped; {ADVICE}")
         if cause.in_weights:
             raise self.end(runner, cause, f"skipping does not mend weights; {ADVICE}")
         if number > self.max_skips:
@@ -180,6 +193,13 @@ def publish_total(runner: Any, name: str, number: int) -> None:
 
 def divergence_hook(runner: Any) -> DivergenceHook:
     return next(hook for hook in runner.hooks if isinstance(hook, DivergenceHook))
+
+
+def _outcome(runner: Any, cause: Cause, goes_on: bool) -> str:
+    """Of a decision that is carried out."""
+    if goes_on:
+        return "the run went on" if cause.step_taken else "the step was skipped"
+    return "the run ended" if runner.train_loop.stop_training else f"back to iteration {runner.iter}"
 
 
 def _on_any_rank(bad: bool) -> bool:

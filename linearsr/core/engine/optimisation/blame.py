@@ -22,15 +22,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cause:
-    """text: for people, the same on all ranks. in_weights: no other batch will do better."""
+    """text: for people, the same on all ranks. in_weights: no other batch will do better. step_taken: it shows in weights that
+    a step has changed, though all are finite."""
 
     text: str
     in_weights: bool
+    step_taken: bool = False
 
 
 def find_cause(event: Diverged, model: nn.Module, batch: Any, optim_wrapper: Any) -> Cause:
     """model: without its data-parallel wrapper, as it was when the step went wrong, gradients included; batch: of this rank,
-    as the loop had it. The batch is run again: what a sample draws comes from its own seed. Gradients are lost."""
+    as the loop had it. The batch is run again: what a sample draws comes from its own seed. Gradients are lost.
+
+    An alarm brings its cause with it.
+    """
+    if event.alarm is not None:
+        return Cause(event.alarm.text, in_weights=False, step_taken=True)
     weight = bad_weight(model)
     gradient = bad_gradient(model) if event.what == "gradient" else None
     places = _everyones(bad_data(batch) or weight)

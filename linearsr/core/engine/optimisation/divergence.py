@@ -1,13 +1,12 @@
-"""The moment at which a step must not be taken, and its detection on all ranks at once."""
+"""The moment at which a step must not be taken or should not have been, and its detection on all ranks at once."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_gather_object, all_reduce
 from torch import Tensor
 
 from linearsr.core.errors import DivergenceError
@@ -15,16 +14,44 @@ from linearsr.core.errors import DivergenceError
 ADVICE = "resume from the last checkpoint with a lower optim_wrapper.optimizer.lr or a lower clip_grad.max_norm"
 
 
-class Diverged(DivergenceError):  # noqa: N818  (what happened; whether it is an error is decided by a DivergenceHook)
-    """Raised out of a train step, on all ranks, before the weights change; gradients are left for whoever looks for the cause.
+@dataclass(frozen=True)
+class Alarm:
+    """An early sign of divergence, while every number is finite still.
 
-    what: "loss" or "gradient". value: this rank's own loss, or the norm of the gradient. here: whether this rank's own
-    numbers are bad, rather than another's.
+    what:  "loss range", "gradient range", "query-key growth", "denominator" or "state"
+    figure, limit: what was seen, and where it should have stayed below (for denominators: above)
+    text:  for people, with both and what they are of. layer: name in the model, where it is about one
     """
 
-    def __init__(self, what: Literal["loss", "gradient"], value: float, here: bool, note: str = ""):
-        super().__init__(f"the {what} is not finite ({value}{note}); {ADVICE}")
-        self.what, self.value, self.here, self.note = what, value, here, note
+    what: str
+    figure: float
+    limit: float
+    text: str
+    layer: str | None = None
+
+
+class Diverged(DivergenceError):  # noqa: N818  (what happened; whether it is an error is decided by a DivergenceHook)
+    """Raised on all ranks: out of a train step, before the weights change, with the gradients left for whoever looks for the
+    cause; or, with an `alarm`, after the step was taken and before anything of it is saved.
+
+    what: "loss", "gradient", or that of the alarm. value: this rank's own loss, or the norm of the gradient, or the alarm's
+    figure. here: whether this rank's own numbers are bad, rather than another's.
+    """
+
+    def __init__(self, what: str, value: float, here: bool, note: str = "", alarm: Alarm | None = None):
+        said = f"the {what} is not finite ({value}{note})" if alarm is None else alarm.text
+        super().__init__(f"{said}; {ADVICE}")
+        self.what, self.value, self.here, self.note, self.alarm = what, value, here, note, alarm
+
+
+def raise_alarm(*alarms: Alarm | None) -> None:
+    """Raises Diverged on every rank if any of them has an alarm: the first one of the first. Every rank must call it."""
+    own = next(filter(None, alarms), None)
+    flag = torch.tensor([float(own is not None)])
+    all_reduce(flag)
+    if flag.item():
+        first = next(filter(None, all_gather_object(own)))
+        raise Diverged(first.what, first.figure, here=own is not None, alarm=first)
 
 
 @dataclass(frozen=True)
