@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from linearsr.core.config_merging import drop_stale_keys, strip_helpers
 from linearsr.core.errors import ConfigError, LinearSRError
 from linearsr.core.key_check import KeyPath, check_config, dotted
-from linearsr.core.stages import STAGES, stages_of
+from linearsr.core.stages import CURRICULUM, STAGES, stages_of
 
 
 class RunConfig(Config):
@@ -61,6 +61,8 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
     checked = RunConfig(cfg.to_dict(), filename=str(file))
     if STAGES in checked:
         stages_of(checked)  # each is a config of its own, which must pass the check too
+    elif CURRICULUM in checked:
+        raise ConfigError(f"{origin((CURRICULUM,))}: curriculum is set without stages; set stages=[dict(name=…), …] too")
     return checked
 
 

@@ -29,6 +29,11 @@ class Attention(Protocol):
     additive:                `state(x, grid)`, `+` on states and `apply(x, state, grid)` exist, with `halo` in tokens: what they
                              look at beyond a tile; where it is not 0, `state(x, grid, margin)` takes how many rows above and
                              below and columns left and right of x belong to the neighbours. A state can be pickled.
+
+    DivergenceGuard watches one that has the methods for it; it need not:
+    query_key_norms() -> (|W_q|, |W_k|): what the lengths of queries and keys grow with; scalars, the same on all ranks
+    vital_signs(x, grid) -> (the smallest denominator above 0, infinity where there is none; the largest absolute entry of
+                             what it sums over tokens): scalar tensors, of the x that `forward` would get
     """
 
     linear: bool
@@ -103,7 +108,10 @@ class Router(Protocol):
 
 @runtime_checkable
 class Guidance(Protocol):
-    """width: D of the tokens; source: "lr" or "hr", what it looks at in training; cacheable: same picture, same tokens."""
+    """width: D of the tokens; source: "lr" or "hr", what it looks at in training; cacheable: same picture, same tokens.
+
+    One may also have `negative(batch)`: tokens [B, L, D], the same for all, that a guider leads away from instead of `null`.
+    """
 
     width: int
     source: str
@@ -115,6 +123,25 @@ class Guidance(Protocol):
 
     def null(self, batch: int) -> GuidanceTokens:
         """What an unguided picture gets: tokens [B, 1, D], mask True."""
+        ...
+
+
+@runtime_checkable
+class Guider(Protocol):
+    """How far sampling follows guidance: one answer out of two, with guidance and with what stands for none.
+
+    Built as `cls(log_snr, num_experts, **options)`, each passed if accepted: log_snr(t) of the path; num_experts of the
+    denoiser, None for one without. asks_expert: its scales depend on which expert serves a picture.
+    """
+
+    asks_expert: bool
+
+    def scales(self, t: Tensor, expert: Tensor | None = None) -> Tensor:
+        """t [B], expert int64 [B] -> [B] in t's type; 1: the answer with guidance alone. If all are 1, there is no other."""
+        ...
+
+    def combine(self, conditional: Tensor, unconditional: Tensor, scale: Tensor) -> Tensor:
+        """Velocities [B, C, h, w] with and without guidance, scale [B] -> [B, C, h, w] in the first one's type."""
         ...
 
 

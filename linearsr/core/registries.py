@@ -25,6 +25,7 @@ DENOISERS = _ours("denoiser", "denoisers", ["core.backbones", "experts"], ["deno
 FEED_FORWARDS = _ours("feed-forward", "feed_forwards", ["core.backbones"], ["feed_forward"], protocols.FeedForward)
 STEMS = _ours("LR stem", "stems", ["core.backbones"], ["lr_stem"], protocols.Stem)
 GUIDANCE = _ours("guidance", "guidance", ["guidance"], ["guidance"], protocols.Guidance)
+GUIDERS = _ours("guider", "guiders", ["guidance"], ["guider"], protocols.Guider)
 TAGGERS = _ours("tagger", "taggers", ["guidance"], ["tagger"], protocols.Tagger)
 TEXT_ENCODERS = _ours("text encoder", "text_encoders", ["guidance"], ["text_encoder"], protocols.TextEncoder)
 PATHS = _ours("path", "paths", ["schedules"], ["path"], protocols.Path)

@@ -26,6 +26,8 @@ STAGES, CURRICULUM = "stages", "curriculum"
 KEYS = ("name", "init", "optimizer", "override")
 DEFAULT_CURRICULUM = {"type": "ESGF"}
 OPTIMIZERS = ("fresh", "kept")
+RESERVED = ("report.html", "curriculum.py", "metrics.json", "sheet.png", "restored")
+"""What else lies in a curriculum's folder."""
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 """Of a folder on any system; an @ would end it."""
 SEEDS = 2**31
@@ -49,10 +51,13 @@ def stages_of(cfg: Config) -> list[Stage]:
     described = _described(cfg[STAGES])
     curriculum = CURRICULUMS.build(cfg.get(CURRICULUM) or DEFAULT_CURRICULUM)
     starts = curriculum.starts([(stage["name"], stage.get("init", ...)) for stage in described])
+    if len(starts) != len(described):
+        kind = type(curriculum).__name__
+        raise ConfigError(f"curriculum {kind} gives {len(starts)} starts for {len(described)} stages; wanted one each")
     stages = []
     for index, (stage, start) in enumerate(zip(described, starts, strict=True)):
         where = f"{STAGES}.{index}"
-        _check_start(start, [before["name"] for before in described[:index]], where)
+        _check_start(start, [before["name"] for before in described], index)
         how = stage.get("optimizer", OPTIMIZERS[0])
         if how not in OPTIMIZERS:
             raise ConfigError(f"{where}.optimizer is {how!r}; wanted 'fresh' or 'kept'")
@@ -84,18 +89,26 @@ def _described(stages: Any) -> list[Mapping[str, Any]]:
                 f"{where} has no key {unknown[0]!r}{nearest(unknown[0], KEYS) or '.'} Its keys: {', '.join(KEYS)}; what "
                 f"differs in a stage belongs into {where}.override"
             )
-        if name in names:
-            raise ConfigError(f"{where}.name is {name!r}, as in {STAGES}.{names.index(name)}; each has a folder of its own")
-        names.append(name)
+        if name.lower() in names:
+            raise ConfigError(
+                f"{where}.name is {name!r}, as in {STAGES}.{names.index(name.lower())}; each has a folder of its own"
+            )
+        if name.lower() in RESERVED:
+            raise ConfigError(f"{where}.name is {name!r}, which a curriculum writes itself; choose another")
+        names.append(name.lower())
     return list(stages)
 
 
-def _check_start(start: Start | None, before: Sequence[str], where: str) -> None:
-    if start is not None and start.stage is not None and start.stage not in before:
+def _check_start(start: Start | None, names: Sequence[str], index: int) -> None:
+    if start is None:
+        return
+    key, before = f"{STAGES}.{index}.init", names[:index]
+    if start.stage is None and start.file in names:
+        raise ConfigError(f"{key} is {start.file!r}; wanted the checkpoint too, such as '{start.file}@knee', or a file")
+    if start.stage is not None and start.stage not in before:
         known = f"before it: {', '.join(before)}" if before else "it is the first"
         raise ConfigError(
-            f"{where}.init names the stage {start.stage!r}{nearest(start.stage, before) or ','} which does not come before it; "
-            f"{known}"
+            f"{key} names the stage {start.stage!r}{nearest(start.stage, before) or ','} which does not come before it; {known}"
         )
 
 
@@ -123,7 +136,7 @@ def _own_config(cfg: Config, stage: Mapping[str, Any], index: int) -> Config:
 def _seed(own: Config, override: Mapping[str, Any], index: int) -> None:
     """A later stage must not see the draws of the one before over again, unless it is told to."""
     randomness = own.get("randomness")
-    if index and randomness and randomness.get("seed") is not None and "randomness" not in override:
+    if index and randomness and randomness.get("seed") is not None and "seed" not in (override.get("randomness") or {}):
         own.merge_from_dict({"randomness.seed": mix_seed(int(randomness["seed"]), index) % SEEDS})
 
 

@@ -94,6 +94,11 @@ class Start:
     point: str | None = None
     metric: str | None = None
 
+    def __post_init__(self) -> None:
+        of_a_stage = self.point in ("knee", "last", "best") and (self.metric is not None) is (self.point == "best")
+        if (self.file is None) is not (self.stage is not None and of_a_stage):
+            raise ValueError(f"{self!r} is no start: wanted a file, or a stage with 'knee', 'last', or 'best' of a metric")
+
     def __str__(self) -> str:
         if self.file is not None:
             return self.file

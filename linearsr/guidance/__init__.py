@@ -1,6 +1,7 @@
 """Tokens that say what is in the picture."""
 
 from linearsr.guidance.caption_guidance import CaptionGuidance
+from linearsr.guidance.classifier_free import ClassifierFreeGuidance
 from linearsr.guidance.clip_image import CLIPImageGuidance
 from linearsr.guidance.dino_image import DINOGuidance
 from linearsr.guidance.joined import JoinedGuidance
@@ -15,6 +16,7 @@ __all__ = [
     "CLIPTextEncoder",
     "CLIPZeroShotTagger",
     "CaptionGuidance",
+    "ClassifierFreeGuidance",
     "DINOGuidance",
     "EfficientNetLiteTagger",
     "FixedTags",

@@ -14,11 +14,12 @@ from linearsr.core.protocols import Guidance
 from linearsr.core.randomness import generator
 from linearsr.core.structures import GuidanceTokens
 from linearsr.guidance import prompt_laws
+from linearsr.guidance.guider_laws import check_guider
 from linearsr.guidance.prompt_laws import same_words
 from linearsr.guidance.taggers.conformance import check_tagger
 from linearsr.guidance.text_encoders.conformance import check_text_encoder
 
-__all__ = ["check_guidance", "check_tagger", "check_text_encoder"]
+__all__ = ["check_guidance", "check_guider", "check_tagger", "check_text_encoder"]
 
 
 def check_guidance(guidance: Guidance, image_01: Tensor | None = None, *, tolerance: float = 1e-5) -> ConformanceReport:

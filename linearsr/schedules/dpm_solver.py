@@ -40,8 +40,10 @@ class DPMSolver:
     def __init__(self, order: int = ORDERS, restart_at: Sequence[float] = ()):
         if require_count(order, "solver.order") > ORDERS:
             raise ConfigError(f"solver.order is {order}; wanted 1 or 2")
-        if not all(isinstance(time, int | float) and 0 <= time <= 1 for time in restart_at):
-            raise ConfigError(f"solver.restart_at is {restart_at!r}; wanted times in 0..1")
+        if not isinstance(restart_at, list | tuple) or not all(
+            isinstance(at, int | float) and 0 <= at <= 1 for at in restart_at
+        ):
+            raise ConfigError(f"solver.restart_at is {restart_at!r}; wanted a list of times in 0..1")
         self.order, self.restart_at = order, tuple(restart_at)
 
     def solve(self, velocity: Velocity, z1: Tensor, times: Tensor) -> Tensor:

@@ -72,6 +72,8 @@ def test_a_misspelt_key_in_an_override_names_file_stage_and_nearest(tmp_path):
         ('[dict(name="a/b")]', "wanted a dict with a name of letters"),
         ('[dict(name="a@b")]', "wanted a dict with a name of letters"),
         ('[dict(name="a"), dict(name="a")]', r"stages\.1\.name is 'a', as in stages\.0"),
+        ('[dict(name="a"), dict(name="A")]', r"stages\.1\.name is 'A', as in stages\.0"),
+        ('[dict(name="report.html")]', "which a curriculum writes itself"),
         ('[dict(name="a", overide={})]', r"no key 'overide'; did you mean 'override'"),
         ('[dict(name="a", max_iters=3)]', r"belongs into stages\.0\.override"),
         ('[dict(name="a", override=3)]', r"stages\.0\.override is 3"),
@@ -87,6 +89,13 @@ def test_a_misspelt_key_in_an_override_names_file_stage_and_nearest(tmp_path):
 def test_what_is_wrong_with_stages_is_said_before_anything_starts(tmp_path, stages, said):
     with pytest.raises(ConfigError, match=said):
         load(tmp_path, stages)
+
+
+def test_a_curriculum_without_stages_is_refused_by_key(tmp_path):
+    path = tmp_path / "child.py"
+    path.write_text(f'_base_ = ["{QUICKSTART}"]\ncurriculum = dict(type="ESGF")\n')
+    with pytest.raises(ConfigError, match=r"child\.py: curriculum is set without stages"):
+        load_config(path)
 
 
 def test_an_unknown_stage_is_refused_with_the_nearest(tmp_path):

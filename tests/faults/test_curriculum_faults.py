@@ -69,7 +69,7 @@ def test_the_unharmed_curriculum_ends_each_stage_at_its_knee(reference):
     found = outcome(reference)
     assert {name: stage["ended"] for name, stage in found.items()} == dict.fromkeys(KNEES, "knee")
     assert all(abs(found[name]["knee"]["state"]["knee_step"] - knee) <= 2 for name, knee in KNEES.items())
-    assert found["experts"]["started_from"].startswith("pretrain@knee (iteration ")
+    assert found["experts"]["start"]["told"].startswith("pretrain@knee (iteration ")
 
 
 @pytest.mark.parametrize("harm", MOMENTS)

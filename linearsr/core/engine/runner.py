@@ -31,6 +31,7 @@ from linearsr.core.engine.hooks import (
     KneeHook,
     LostSamplesHook,
     ProgressHook,
+    RollBackToKnee,
     lost_limit,
 )
 from linearsr.core.engine.schedules import resolve_fractions
@@ -153,8 +154,10 @@ class LinearSRRunner(Runner):
         Raises CheckpointError on every rank if it cannot be written.
         """
         path = Path(self.work_dir) / name
-        content, failure = collect(self, iteration, optimizer=optimizer), [""]
+        content, failure = collect(self, name, iteration, optimizer=optimizer), [""]
         if is_main_process():
+            if not optimizer:  # the weights that were validated, averaged where they are, are all that is wanted of it
+                content.pop("ema_state_dict", None)
             try:
                 write_checkpoint(path, content)
                 if optimizer and name == checkpoint_name(iteration):
@@ -248,7 +251,7 @@ def _made(runner: Runner) -> Runner:
     if runner.optim_wrapper is not None:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook | KneeHook):
+            if isinstance(hook, CheckpointHook | KneeHook | RollBackToKnee):
                 hook.check(runner)
     return runner
 

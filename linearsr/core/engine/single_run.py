@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,16 @@ class Beginning:
     name: str = ""
 
 
-def train(cfg: Config, folder: Path, resume: str | Path | None, beginning: Beginning | None = None) -> Any:
+def train(
+    cfg: Config,
+    folder: Path,
+    resume: str | Path | None,
+    beginning: Beginning | None = None,
+    note: Callable[[], None] | None = None,
+) -> Any:
     """Trains what one config describes and returns the runner when it is done.
+
+    note: called by the main process when the run can begin and has its folder.
 
     resume: a checkpoint, NEWEST for the newest of the folder, or None to begin: with `beginning`, or weights as they are drawn.
     Raises a LinearSRError for what a user can mend; until training starts nothing is written.
@@ -54,10 +63,13 @@ def train(cfg: Config, folder: Path, resume: str | Path | None, beginning: Begin
         elif beginning is not None:
             start_from(parts.model, read_state_dict(beginning.file), beginning.name or str(beginning.file))
     runner = build_runner(cfg, folder, parts, resume_from=checkpoint)
-    if checkpoint is None and beginning is not None and beginning.keep_optimizer:
-        take_optimizer(runner, beginning.file)
+    with together():
+        if checkpoint is None and beginning is not None and beginning.keep_optimizer:
+            take_optimizer(runner, beginning.file)
     if is_main_process():
         append_record(folder / "train.json", cfg)
+        if note is not None:
+            note()
     runner.train()
     return runner
 

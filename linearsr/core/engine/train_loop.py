@@ -103,7 +103,7 @@ class TrainLoop(BaseLoop):
         self.iter, self.position, self._batches = iteration, position, None
 
     def go_back(self, checkpoint: Path, lr_scale: float) -> None:
-        """To a checkpoint of this run, with learning rates × lr_scale; the data goes on from here.
+        """To a checkpoint of this run, with the config's learning rates × lr_scale; the data goes on from here.
 
         What was counted in the message hub since then is lost: note it afterwards.
         """

@@ -16,6 +16,7 @@ OFFERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "denoiser": (MODEL, ("latent_channels", "latent_factor", "upscale", "guidance_width", "log_snr")),
     "time_sampler": (MODEL, ("log_snr",)),
     "time_grid": (MODEL, ("log_snr",)),
+    "guider": (MODEL, ("log_snr", "num_experts")),
     "autoencoder": (MODEL, ("upscale",)),
     "train_cfg": (RUNNER, ("runner", "dataloader", "evaluator")),
     "sampler": (RUNNER, ("dataset", "seed", "sampler", "batch_size")),

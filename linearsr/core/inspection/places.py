@@ -96,7 +96,10 @@ class Place:
                 known = [str(place) for place in (value if isinstance(value, Mapping) else range(len(value)))]
                 hint = nearest(str(part), known) or "."
                 raise ConfigError(f"{dotted(self.path)} of the config has no {part!r}{hint} It has {', '.join(known)}")
-            return _entered(self.tree, path, {"is": f"a {registry.name} of {dotted(self.path)}"}, registry)
+            rows = {"is": f"a {registry.name} of {dotted(self.path)}"}
+            if self.tree.at(path) is None:
+                rows["about"] = "None leaves it out"
+            return _entered(self.tree, path, rows, registry)
         if isinstance(part, int):
             return Place(self.tree, path, {}, registry)
         if part == "type":
@@ -112,7 +115,10 @@ class Place:
         return Place(self.tree, path, {"about": f"an option of several: {named}; name one of these, or a config: --config"})
 
     def _in_value(self, part: str | int) -> Place:
-        value, path = self.tree.at(self.path), (*self.path, part)
+        value = self.tree.at(self.path)
+        if isinstance(value, Mapping) and str(part) in value:
+            part = str(part)  # a number that stands for an entry of a list which is merged into
+        path = (*self.path, part)
         if value is not ABSENT and self.tree.at(path) is ABSENT:
             inside = f", which has no {part!r}" if isinstance(value, Mapping | list | tuple) else "; there are no keys below it"
             raise ConfigError(f"{dotted(self.path)} is {value!r}{inside}")

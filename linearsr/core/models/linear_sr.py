@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models.compiling import compile_blocks
 from linearsr.core.models.expert_training import expert_training
+from linearsr.core.models.guiding import Velocity, build_guider, guided
 from linearsr.core.models.padding import pad_to_multiple
+from linearsr.core.models.telling import Prompts, told, untold, with_drops
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
 from linearsr.core.structures import GuidanceTokens, SRBatch
+from linearsr.core.values import require_finite
 
 RANGE_SLACK = 1e-3
 """How far a picture may leave 0..1, as resized pictures do by rounding."""
@@ -33,10 +37,12 @@ class LinearSR(BaseModel):
     """Flow matching from noise to the HR latent, conditioned on the LR picture (LinearSR).
 
     upscale: whole number that divides the autoencoder's factor. Every other argument describes a part as dict(type=…);
-    `guidance` and `preconditioner` may be None: no cross-attention, and v = F.
+    `guidance`, `preconditioner` and `guider` may be None: no cross-attention, v = F, and sampling at guidance's own scale, 1.
+    guidance_drop: probability, 0..1, that a training picture gets the null tokens in place of its own, for a guider to lead
+    away from (SeeSR 0.5, Sana 0.1).
     compile_denoiser: torch.compile's options, such as dict(mode="max-autotune"), or True for its defaults.
     expert_shares, expert_loss_weights (a number for each expert) and expert_balance: how they train, see `ExpertTraining`.
-    What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr.
+    What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr, num_experts.
     """
 
     def __init__(
@@ -50,6 +56,8 @@ class LinearSR(BaseModel):
         solver: Part,
         guidance: Part | None = None,
         preconditioner: Part | None = None,
+        guider: Part | None = None,
+        guidance_drop: float = 0.0,
         compile_denoiser: Mapping[str, Any] | bool = False,
         expert_shares: Sequence[float] | None = None,
         expert_loss_weights: Sequence[float] | None = None,
@@ -80,6 +88,10 @@ class LinearSR(BaseModel):
         self.expert_training = expert_training(
             self.denoiser, self.time_sampler, expert_shares, expert_loss_weights, expert_balance
         )
+        self.guider = build_guider(guider, self.guidance, self.denoiser, self.path.log_snr)
+        self.guidance_drop = require_finite(guidance_drop, "model.guidance_drop", 0, 1)
+        if guidance_drop and self.guidance is None:
+            raise ConfigError(f"model.guidance_drop is {guidance_drop}, but model.guidance is None; leave it out")
         self.lr_multiple: int = self.autoencoder.factor // upscale * getattr(self.denoiser, "patch_size", 1)
 
         for frozen in self._frozen:
@@ -97,14 +109,18 @@ class LinearSR(BaseModel):
     def _frozen(self) -> list[nn.Module]:
         return [part for part in (self.autoencoder, self.guidance) if isinstance(part, nn.Module)]
 
-    def loss(self, batch: SRBatch) -> dict[str, Tensor]:
-        """Mean squared error of the velocity at a random time of each picture (LinearSR, flow matching)."""
+    def loss(self, batch: SRBatch, prompts: Prompts | None = None, guidance: GuidanceTokens | None = None) -> dict[str, Tensor]:
+        """Mean squared error of the velocity at a random time of each picture (LinearSR, flow matching).
+
+        prompts, guidance: as in `restore`.
+        """
         self._refuse_illegal_crop(batch)
         assert batch.hr is not None
         hr, lr = 2 * batch.hr - 1, 2 * batch.lr - 1
         with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):  # what is to be learnt is not rounded to 16 bits
             z0 = self.autoencoder.encode(hr, lr)
-            guidance = self._look(batch.lr, batch.hr)
+            guidance = self._look(batch.lr, batch.hr, prompts, guidance)
+            guidance = with_drops(guidance, self.guidance, self.guidance_drop, batch.seeds)
         t, z1 = self._draw(z0, batch.seeds)
         z_t = self.path.interpolate(z0, z1, t)
         v = self.velocity(z_t, t, lr, guidance)
@@ -121,24 +137,26 @@ class LinearSR(BaseModel):
         lr: Tensor,
         num_steps: int = 1,
         seeds: Sequence[int] | None = None,
-        prompts: Sequence[str] | None = None,
+        prompts: Prompts | None = None,
+        guidance: GuidanceTokens | None = None,
     ) -> Tensor:
         """LR [B, 3, h, w] in 0..1, any h, w ≥ 1 -> [B, 3, s·h, s·w] in 0..1.
 
         num_steps: 1 gives the minimum-error picture, more give texture. seeds: of the noise, one per picture; by default
-        from the pictures' content, so that a picture is restored alike in any batch.
+        from the pictures' content, so that a picture is restored alike in any batch. prompts: for the guidance, one per
+        picture; None among them: that one is looked at without. guidance: tokens made before, taken as they are.
         """
         seeds = [seed_of_picture(picture) for picture in lr] if seeds is None else seeds
         SRBatch(lr, tuple(seeds))  # refuses what is no batch of pictures with a seed each
         if not (lr.min() >= -RANGE_SLACK and lr.max() <= 1 + RANGE_SLACK):
             raise ShapeError(f"the LR lies in {lr.min():.4g}..{lr.max():.4g}; wanted 0..1, without NaN")
         height, width = (side * self.upscale for side in lr.shape[-2:])
-        guidance = self._look(lr, lr, prompts)
+        guidance = self._look(lr, lr, prompts, guidance)
         lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1
         times = self.time_grid.times(num_steps).to(lr.device)
-        prepared = self.denoiser.prepare(lr_pm1, guidance, times)
+        velocity = self._prepared_velocity(lr_pm1, guidance, times)
         z1 = standard_normal(self._latent_shape(lr_pm1), [generator(seed) for seed in seeds]).to(lr)
-        z0 = self.solver.solve(lambda z, t: self.velocity(z, t, prepared=prepared), z1, times)
+        z0 = self.solver.solve(velocity, z1, times)
         image_pm1 = self.autoencoder.decode(z0, lr_pm1)
         return ((image_pm1 + 1) / 2).clamp(0, 1)[..., :height, :width]
 
@@ -159,15 +177,21 @@ class LinearSR(BaseModel):
         names: Sequence[str] = (),
         datasets: Sequence[str] = (),
         num_steps: int = 1,
+        prompts: Prompts | None = None,
+        guidance: Mapping[str, Tensor] | None = None,
         mode: str = "tensor",
     ) -> Any:
-        """mmengine's entry. mode "loss": losses; "predict": one dict per picture, for metrics; "tensor": pictures."""
+        """mmengine's entry. mode "loss": losses; "predict": one dict per picture, for metrics; "tensor": pictures.
+
+        guidance: tokens and mask, as `collate_pictures` has them.
+        """
+        tokens = None if guidance is None else GuidanceTokens(**guidance)
         if mode == "loss":
             if seeds is None:
                 raise ConfigError("training draws noise from seeds; set train_dataloader.sampler=dict(type='DrawSampler')")
-            return self.loss(SRBatch(lr, tuple(seeds), hr))
+            return self.loss(SRBatch(lr, tuple(seeds), hr), prompts, tokens)
         start = time.perf_counter()
-        restored = self.restore(lr, num_steps, seeds)
+        restored = self.restore(lr, num_steps, seeds, prompts, tokens)
         if mode == "tensor":
             return restored
         restored = restored.cpu()  # waits for the device, so that the time is the work's
@@ -192,12 +216,23 @@ class LinearSR(BaseModel):
         t = torch.cat([times.sample(1, own) for own in generators])
         return t.to(z0.device), standard_normal(z0.shape[1:], generators).to(z0)
 
-    def _look(self, lr: Tensor, hr: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens | None:
-        if self.guidance is None:
-            if prompts is not None:
-                raise ConfigError("prompts were given, but model.guidance is None; choose a guidance that reads them")
-            return None
-        return self.guidance(hr if self.guidance.source == "hr" else lr, prompts).to(lr.device)
+    def _look(
+        self, lr: Tensor, hr: Tensor, prompts: Prompts | None = None, given: GuidanceTokens | None = None
+    ) -> GuidanceTokens | None:
+        return told(self.guidance, hr if getattr(self.guidance, "source", "lr") == "hr" else lr, prompts, given)
+
+    def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor) -> Velocity:
+        """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used."""
+        prepared, guidance = self.denoiser.prepare(lr, tokens, times), self.guidance
+
+        def conditional(z: Tensor, t: Tensor) -> Tensor:
+            return self.velocity(z, t, prepared=prepared)
+
+        if self.guider is None or guidance is None:
+            return conditional
+        branch = cache(lambda: self.denoiser.prepare(lr, untold(guidance, len(lr)).to(lr.device), times))
+        assign = (lambda t: self.denoiser.assign(t, lr)) if self.guider.asks_expert else None
+        return guided(self.guider, conditional, lambda z, t: self.velocity(z, t, prepared=branch()), assign)
 
     def _latent_shape(self, lr: Tensor) -> tuple[int, int, int]:
         height, width = (side * self.upscale // self.autoencoder.factor for side in lr.shape[-2:])

@@ -25,9 +25,11 @@ def start_from(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
         load_strict(model, state, source)
         return
     rest = {name: value for name, value in state.items() if not name.startswith(DENOISER)}
-    wanted = {name for name in own if not name.startswith(DENOISER)}
-    if rest.keys() != wanted:
-        odd = sorted(rest.keys() ^ wanted)
-        raise WeightsError(f"{source} does not fit: {odd[0]} is in one of file and model alone")
+    wanted = {name: value for name, value in own.items() if not name.startswith(DENOISER)}
+    odd = [
+        name for name in {**rest, **wanted} if name not in rest or name not in wanted or rest[name].shape != wanted[name].shape
+    ]
+    if odd:
+        raise WeightsError(f"{source} does not fit: {odd[0]} is in one of file and model alone, or of another shape")
     denoiser.upcycle({name.removeprefix(DENOISER): state[name] for name in state.keys() - rest.keys()}, source)
     load_strict(model, model.state_dict() | rest, source)

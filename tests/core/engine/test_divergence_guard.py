@@ -157,7 +157,7 @@ def test_a_run_goes_back_to_range_and_first_norms_of_its_checkpoint(train: Train
 
 
 def test_a_run_goes_back_to_its_knee(train: Train) -> None:
-    knee = {"type": "KneeHook", "optimizer": True, "knee": {"type": "KneeDetector", "directions": {"psnr_y": 1}}}
+    knee = {"type": "KneeHook", "optimizer": True, "knee": {"type": "KneeDetector", "directions": {"psnr_y": 1}, "patience": 4}}
     options = {"default_hooks.divergence": {"type": "RollBackToKnee"}, "default_hooks.knee": knee}
     folder = train("run", {}, LARGE, **options, train_cfg__val_begin=1, train_cfg__val_interval=4)
     (entry,) = report(folder)

@@ -173,8 +173,8 @@ def test_nothing_that_is_not_finite_is_saved(config: Path, tmp_path: Path, where
     calls = []
     honest = LinearSR.loss
 
-    def broken(self: LinearSR, batch: object) -> dict[str, torch.Tensor]:
-        loss = honest(self, batch)["loss"]
+    def broken(self: LinearSR, *batch: object) -> dict[str, torch.Tensor]:
+        loss = honest(self, *batch)["loss"]
         calls.append(loss)
         if len(calls) < 4:
             return {"loss": loss}

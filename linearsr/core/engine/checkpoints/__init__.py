@@ -2,6 +2,7 @@
 
 from linearsr.core.engine.checkpoints.contents import collect
 from linearsr.core.engine.checkpoints.files import (
+    CURRICULUM_CONFIG,
     NOTE,
     best_name,
     checkpoint_name,
@@ -18,6 +19,7 @@ from linearsr.core.engine.checkpoints.matching import check_not_past, check_resu
 from linearsr.core.engine.checkpoints.restoring import group_settings, restore
 
 __all__ = [
+    "CURRICULUM_CONFIG",
     "NOTE",
     "best_name",
     "check_not_past",

@@ -21,14 +21,15 @@ KEPT_VALUES = 2000
 update would cost, and every checkpoint be longer than, the one before."""
 
 
-def collect(runner: Any, iteration: int, *, optimizer: bool) -> dict[str, Any]:
-    """meta, state_dict, message_hub, random_state and, if `optimizer`, optimizer and param_schedulers.
+def collect(runner: Any, name: str, iteration: int, *, optimizer: bool) -> dict[str, Any]:
+    """meta, state_dict, message_hub, random_state and, if `optimizer`, optimizer and param_schedulers. name: of the file.
 
     Every rank must call it: states are gathered. Hooks add their own (EMA puts its weights in `state_dict`).
     """
     trim(runner.message_hub)
     checkpoint: dict[str, Any] = {
         "meta": {
+            "file": name,
             "iter": iteration,
             "epoch": 0,
             "position": runner.train_loop.position,

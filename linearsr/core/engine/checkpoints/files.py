@@ -18,6 +18,10 @@ NOTE = "last_checkpoint"
 does not lead back to the original."""
 
 
+CURRICULUM_CONFIG = "curriculum.py"
+"""In a folder of runs in stages: the whole config, which runs again as it is."""
+
+
 def checkpoint_name(iteration: int) -> str:
     return f"iter_{iteration}.pth"
 
@@ -51,6 +55,8 @@ def newest_checkpoint(folder: Path) -> Path:
 
 def refuse_to_overwrite(folder: Path) -> None:
     """Raises ConfigError where a run's checkpoints lie: a new run would replace them, and a later --resume mix the two."""
+    if (folder / CURRICULUM_CONFIG).is_file():
+        raise ConfigError(f"{folder} holds a curriculum; begin a run without stages in another --work-dir")
     if (folder / NOTE).is_file() or numbered(folder):
         raise ConfigError(
             f"{folder} holds a run already ({newest_checkpoint(folder).name}); add --resume to go on with it, or begin a new "

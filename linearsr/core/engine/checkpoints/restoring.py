@@ -16,10 +16,10 @@ Settings = list[dict[str, Any]]
 """Of each parameter group, without the parameters."""
 
 
-def restore(runner: Any, path: Path, lr_scale: float = 1.0) -> None:
+def restore(runner: Any, path: Path, lr_scale: float | None = None) -> None:
     """Weights, averaged weights, optimiser, schedules, logs, counts, generators and the place in the data.
 
-    lr_scale: multiplies the learning rates, on top of what the checkpoint's run had been slowed down by already.
+    lr_scale: what the config's learning rates are multiplied by; None: as they were when the checkpoint was written.
     Raises WeightsError for a file that does not belong to this run.
     """
     checkpoint = read_checkpoint(path)
@@ -29,9 +29,10 @@ def restore(runner: Any, path: Path, lr_scale: float = 1.0) -> None:
     load_strict(unwrapped(runner.model), checkpoint["state_dict"], path)
     runner.train_loop.stand_at(meta["iter"], meta["position"])
     runner.message_hub.load_state_dict(revive(checkpoint["message_hub"]))
-    total = lr_scale * runner.message_hub.runtime_info.get("lr_scale", 1.0)
-    runner.message_hub.update_info("lr_scale", total)
-    _restore_optimizer(runner, checkpoint, total)
+    then = checkpoint["message_hub"]["runtime_info"].get("lr_scale", 1.0)  # the hub keeps what the checkpoint lacks
+    scale = then if lr_scale is None else lr_scale
+    runner.message_hub.update_info("lr_scale", scale)
+    _restore_optimizer(runner, checkpoint, scale)
     restore_random_state(checkpoint["random_state"], meta["iter"])
 
 

@@ -1,4 +1,4 @@
-"""All stages on one axis of iterations: validation metrics and loss, knees, and from where to where the next stage begins."""
+"""All stages on one axis of iterations: validation metrics and loss, their knees, and what each began with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_stages(records: Sequence[StageRecord], logs: Mapping[str, Lines]) -> by
     """logs: stage -> lines of its log. Returns a PNG."""
     from matplotlib.figure import Figure  # not pyplot, which would keep the figure and look for a screen
 
-    rows = [*_metrics(logs), LOSS]
+    rows = [*_metrics(records, logs), LOSS]
     figure = Figure(figsize=(WIDTH, 0.6 + HEIGHT * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     begin = 0
@@ -34,7 +34,7 @@ def draw_stages(records: Sequence[StageRecord], logs: Mapping[str, Lines]) -> by
             if record.knee_step is not None:
                 label = "knee" if index == 0 else None
                 axes.axvline(begin + record.knee_step, color=KNEE, linewidth=1.5, label=label)
-        title = f"{record.name}\nfrom {record.started_from or 'scratch'}"
+        title = f"{record.name}\nfrom {record.start.told or 'scratch'}"
         grid[0].text(begin, 1.02, title, transform=grid[0].get_xaxis_transform(), fontsize=8)  # y in shares of the height
         begin += record.iterations
     for axes, name in zip(grid, rows, strict=True):
@@ -57,8 +57,8 @@ def _curve(axes: Axes, lines: Lines, name: str, begin: int) -> None:
         axes.plot(*zip(*points, strict=True), color=CURVE, linewidth=1.2, marker=marker)
 
 
-def _metrics(logs: Mapping[str, Lines]) -> list[str]:
-    """Over all pictures, not of one data set; in the order in which they appear."""
+def _metrics(records: Sequence[StageRecord], logs: Mapping[str, Lines]) -> list[str]:
+    """Over all pictures, in the order in which they appear, and those of single data sets that a knee was found on."""
     names = [
         name
         for lines in logs.values()
@@ -67,4 +67,4 @@ def _metrics(logs: Mapping[str, Lines]) -> list[str]:
         for name, value in line.items()
         if isinstance(value, float) and "/" not in name and name not in ("time", "data_time")
     ]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, *(name for record in records for name in (record.knee or {}).get("directions", ()))]))

@@ -53,18 +53,17 @@ def _logged(root: Path, record: StageRecord) -> bool:
 
 
 def _graph(records: Sequence[StageRecord]) -> str:
-    return "; ".join(f"{record.started_from or 'scratch'} → {record.name}" for record in records)
+    return "; ".join(f"{record.start.told or 'scratch'} → {record.name}" for record in records)
 
 
 def _row(record: StageRecord) -> str:
     knee = record.knee or {}
     state, evaluations = knee.get("state") or {}, knee.get("evaluations") or []
-    last = ", ".join(
-        f"{name} {value:.5g}" for name, value in (evaluations[-1] if evaluations else {}).items() if value is not None
-    )
+    final = evaluations[-1] if evaluations else {}
+    last = ", ".join(f"{name} {value:.5g}" for name, value in final.items() if value is not None and name != "step")
     cells = (
         record.name,
-        record.started_from or "scratch",
+        record.start.told or "scratch",
         str(record.iterations),
         record.ended,
         "–" if state.get("knee_step") is None else str(state["knee_step"]),

@@ -50,12 +50,8 @@ def locate(start: Start, root: Path) -> Path:
         return newest_checkpoint(folder)
     path = folder / (KNEE if start.point == "knee" else best_name(str(start.metric)))
     if not path.is_file():
-        hint = (
-            f"its knee was never confirmed; train {start.stage!r} longer (train_cfg.max_iters, --resume), lower knee.patience, "
-            f"or start from {start.stage}@last"
-            if start.point == "knee"
-            else "has the stage been validated?"
-        )
+        longer = f"raise train_cfg.max_iters in the override of {start.stage!r} and --resume, or start from {start.stage}@last"
+        hint = f"its knee was never confirmed; {longer}" if start.point == "knee" else "has the stage been validated?"
         raise ConfigError(f"there is no {path} for {start}: {hint}")
     return path
 
@@ -63,17 +59,19 @@ def locate(start: Start, root: Path) -> Path:
 def tested_stage(cfg: Config, stages: Sequence[Stage], asked: str | Path | None, root: Path) -> tuple[Stage, Path | None]:
     """What `tools/test.py` means: the stage, and its checkpoint.
 
-    asked: "experts@knee", a checkpoint in a stage's folder, the folder of a stage or of the curriculum (its last stage), or
-    None for the last stage's model as it is built. Raises ConfigError or WeightsError.
+    asked: "experts@knee", after the curriculum's folder and a slash where that is not `root`; a checkpoint in a stage's folder;
+    the folder of a stage, or of the curriculum, for its last stage; None for the last stage's model as it is built. Raises
+    ConfigError or WeightsError.
     """
     if asked is None:
         return stages[-1], None
     if not Path(asked).exists() and "@" in str(asked):
         curriculum = CURRICULUMS.build(cfg.get(CURRICULUM) or DEFAULT_CURRICULUM)
-        start = curriculum.starts([("test", str(asked))])[0]
+        start = curriculum.starts([("test", Path(asked).name)])[0]
         if start is not None and start.stage is not None:
-            return find_stage(stages, start.stage), locate(start, root)
-    path = Path(asked)
+            above = Path(asked).parent
+            return find_stage(stages, start.stage), locate(start, root if above == Path() else above)
+    path = Path(asked).resolve()
     if any((path / stage.name).is_dir() for stage in stages):
         return stages[-1], newest_checkpoint(path / stages[-1].name)
     holder = path if path.is_dir() else path.parent

@@ -63,12 +63,7 @@ class CheckpointHook(Hook):
         """Of a run that is built and has not begun. Raises ConfigError for settings that do not go together."""
         if self.best:
             check_metric_names(runner, self.best, SAVE_BEST)
-        every = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
-        if self.interval % every:
-            raise ConfigError(
-                f"default_hooks.checkpoint.interval is {self.interval}, no multiple of "
-                f"optim_wrapper.accumulative_counts = {every}: gradients gathered so far would be lost"
-            )
+        require_whole_steps(runner, self.interval, "default_hooks.checkpoint.interval")
 
     def before_train(self, runner: Any) -> None:
         if is_main_process():
@@ -100,6 +95,16 @@ class CheckpointHook(Hook):
         path = runner.save(checkpoint_name(iteration), iteration, optimizer=True)
         if is_main_process():
             retire(path.parent, iteration, self.max_keep_ckpts)
+
+
+def require_whole_steps(runner: Any, interval: int, key: str) -> None:
+    """Raises ConfigError for an interval, of that key, after which gradients wait for a step that a checkpoint would lose."""
+    every = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+    if interval % every:
+        raise ConfigError(
+            f"{key} is {interval}, no multiple of optim_wrapper.accumulative_counts = {every}: gradients gathered so far would "
+            "be lost"
+        )
 
 
 def _checked(name: str, rule: str | None) -> str:

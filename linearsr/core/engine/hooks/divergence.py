@@ -156,8 +156,9 @@ class RollBackOnDivergence(DivergenceHook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         super().before_save_checkpoint(runner, checkpoint)
-        if "optimizer" in checkpoint:
-            self.checkpoint = Path(runner.work_dir) / checkpoint_name(checkpoint["meta"]["iter"])
+        meta = checkpoint["meta"]
+        if "optimizer" in checkpoint and meta["file"] == checkpoint_name(meta["iter"]):
+            self.checkpoint = Path(runner.work_dir) / meta["file"]
 
     def decide(self, runner: Any, cause: Cause) -> bool:
         number = total(runner, "rollbacks") + 1
@@ -169,7 +170,8 @@ class RollBackOnDivergence(DivergenceHook):
                 "optim_wrapper.optimizer.lr, or a smaller default_hooks.checkpoint.interval"
             )  # fmt: skip
         failed = runner.iter + 1
-        runner.train_loop.go_back(self.checkpoint, self.lr_factor)
+        slowed = runner.message_hub.runtime_info.get("lr_scale", 1.0)  # by now, whatever it was at the checkpoint
+        runner.train_loop.go_back(self.checkpoint, slowed * self.lr_factor)
         publish_total(runner, "rollbacks", number)
         next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook)).save(runner, runner.iter)
         runner.logger.warning(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from linearsr.core.engine.checkpoints.files import read_checkpoint
-from linearsr.core.errors import CheckpointError
+from linearsr.core.engine.checkpoints.files import newest_checkpoint, read_checkpoint
+from linearsr.core.errors import CheckpointError, WeightsError
 
 KNEE = "knee.pth"
 PREFIX = "knee_candidate_"
@@ -22,6 +22,14 @@ class KneeFiles:
 
     def candidate(self, step: int) -> Path:
         return self.folder / f"{PREFIX}{step}.pth"
+
+    def resumable(self, iteration: int) -> int:
+        """Of the checkpoint that a kill now would lead back to; 0 where there is none yet."""
+        try:
+            number = newest_checkpoint(self.folder).stem.removeprefix("iter_")
+        except WeightsError:
+            return 0
+        return min(int(number), iteration) if number.isdigit() else 0
 
     def settle(self, step: int) -> None:
         """`step` is the knee. Raises CheckpointError if its file is gone."""

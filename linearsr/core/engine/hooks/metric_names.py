@@ -10,7 +10,7 @@ from linearsr.core.evaluation import PictureMetrics
 
 
 def check_metric_names(runner: Any, names: Collection[str], key: str) -> None:
-    """names: "psnr_y", or data set/metric@steps. key: of the config, for the message. Raises ConfigError where nothing is
+    """names: "psnr_y", or "<data set>/psnr_y@<steps>". key: of the config, for the message. Raises ConfigError where nothing is
     validated or our metrics do not measure one of them. What others' metrics will be called is not known before they are asked.
     """
     if runner.val_loop is None:
@@ -19,11 +19,18 @@ def check_metric_names(runner: Any, names: Collection[str], key: str) -> None:
     if not all(isinstance(metric, PictureMetrics) for metric in metrics):
         return
     known = {name for metric in metrics for name in metric.measures}
+    steps = [str(number) for number in getattr(runner.val_loop, "num_steps", ())]
     for name in names:
-        base = name.rsplit("/", 1)[-1].partition("@")[0]
+        base, at, number = name.rsplit("/", 1)[-1].partition("@")
         if base not in known:
             hint = nearest(base, known) or "."
             raise ConfigError(f"{key} names {name!r}{hint} val_evaluator measures {', '.join(sorted(known))}")
+        if bool(at) is not ("/" in name) and not name.startswith("bicubic/") and not any(metric.prefix for metric in metrics):
+            raise ConfigError(
+                f"{key} names {name!r}; wanted {base!r}, over all pictures, or '<data set>/{base}@<steps>', of a data set"
+            )
+        if at and steps and number not in steps:
+            raise ConfigError(f"{key} names {name!r}; validation takes {', '.join(steps)} steps: set val_cfg.num_steps")
 
 
 def require_measured(found: Collection[str], names: Collection[str], key: str) -> None:

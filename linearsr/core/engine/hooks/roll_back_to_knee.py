@@ -19,21 +19,21 @@ class RollBackToKnee(RollBackOnDivergence):
     Without one yet it does as RollBackOnDivergence, whose options it has. Needs a KneeHook with optimizer=True.
     """
 
-    def before_train(self, runner: Any) -> None:
-        super().before_train(runner)
+    def check(self, runner: Any) -> None:
+        """Of a run that is built and has not begun. Raises ConfigError."""
         if not any(isinstance(hook, KneeHook) and hook.optimizer for hook in runner.hooks):
             raise ConfigError(
-                'RollBackToKnee needs a knee to go back to, with its optimiser: set custom_hooks=[dict(type="KneeHook", '
-                "optimizer=True, knee=…)]"
+                "RollBackToKnee needs a knee to go back to, with its optimiser: set "
+                'default_hooks=dict(knee=dict(type="KneeHook", optimizer=True, knee=…))'
             )
 
     def decide(self, runner: Any, cause: Cause) -> bool:
         hook = next(hook for hook in runner.hooks if isinstance(hook, KneeHook))
-        if hook.confirmed:
+        if hook.said.confirmed:
             runner.train_loop.stop_training = True
             runner.message_hub.update_info("ended", "divergence")
             runner.logger.warning(
-                f"{cause.text}. The run ends at iteration {runner.iter}, with its knee, iteration {hook.state.knee_step}"
+                f"{cause.text}. The run ends at iteration {runner.iter}, with its knee, iteration {hook.said.knee_step}"
             )
             return False
         candidate = hook.candidate(Path(runner.work_dir))

@@ -30,7 +30,7 @@ def test_two_processes_go_through_the_stages_as_one(config: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     for name in ("pretrain", "experts"):
         records = [json.loads((folder / name / "stage.json").read_text()) for folder in (one, two)]
-        assert records[0]["started_from"] == records[1]["started_from"]
+        assert records[0]["start"]["told"] == records[1]["start"]["told"]
         assert records[0]["knee"] == records[1]["knee"]
         assert records[0]["ended"] == records[1]["ended"] == "knee"
         # float32 means of two and two against one of four: 6e-8 each, over some twenty steps of AdamW

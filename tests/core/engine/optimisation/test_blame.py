@@ -98,7 +98,7 @@ def test_what_goes_wrong_between_modules_is_named_by_the_module_around_it(monkey
 
 def test_what_goes_wrong_outside_the_denoiser_is_named_by_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = LinearSR.loss
-    monkeypatch.setattr(LinearSR, "loss", lambda self, batch: {"loss": honest(self, batch)["loss"] / 0.0})
+    monkeypatch.setattr(LinearSR, "loss", lambda self, *batch: {"loss": honest(self, *batch)["loss"] / 0.0})
     assert "first in LinearSR itself, outside its parts" in cause_of(lambda model: None).text
 
 

@@ -28,10 +28,10 @@ def harm(monkeypatch: pytest.MonkeyPatch) -> Harm:
     def spoil(*calls: int, by: float = float("nan")) -> None:
         honest, count = LinearSR.loss, []
 
-        def loss(self: LinearSR, batch: Any) -> dict[str, torch.Tensor]:
+        def loss(self: LinearSR, batch: Any, *told: Any) -> dict[str, torch.Tensor]:
             if not _running_again():
                 count.append(1)
-            return {"loss": honest(self, batch)["loss"] * (by if len(count) in calls else 1.0)}
+            return {"loss": honest(self, batch, *told)["loss"] * (by if len(count) in calls else 1.0)}
 
         monkeypatch.setattr(LinearSR, "loss", loss)
 
