@@ -65,3 +65,9 @@ tag_names = (
     .map(lambda text: " ".join(text.split()))
     .filter(bool)
 )
+
+# classifier-free guidance: scales, and intervals of t whose ends are apart
+scales = st.floats(0, 10)
+time_intervals = st.lists(st.integers(0, 100), min_size=2, max_size=2, unique=True).map(
+    lambda ends: (min(ends) / 100, max(ends) / 100)
+)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
@@ -106,14 +108,23 @@ def _load_merged(file: Path) -> Config:
         ast.parse(file.read_text())  # mmengine runs a copy, whose name would stand in the message
         cfg = Config.fromfile(str(file), lazy_import=False)
     except SyntaxError as error:
+        _close_files(error)
         raise ConfigError(f"{file} does not load: line {error.lineno}: {error.msg}") from error
     except LinearSRError:
         raise
     except Exception as error:  # a config is a program: it can fail in any way
+        _close_files(error)
         raise ConfigError(f"{file} does not load: {type(error).__name__}: {error}") from error
     for base in _bases(file):
         drop_stale_keys(_load_merged(base), cfg, str(file))
     return cfg
+
+
+def _close_files(error: Exception) -> None:
+    """mmengine 0.10.7 leaves its temporary copy of a config that fails open, in the error's frames."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        traceback.clear_frames(error.__traceback__)
 
 
 def _bases(file: Path) -> list[Path]:

@@ -7,15 +7,16 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 Work = Callable[[], object]
 
@@ -32,13 +33,58 @@ def _added_product(_to: Sequence[int], left: Sequence[int], right: Sequence[int]
     return _product(left, right)
 
 
+def _convolution_backward(
+    _grad: Sequence[int], x: Sequence[int], weight: Sequence[int], _bias: object, _stride: object, _padding: object,
+    _dilation: object, transposed: bool, _more: object, _groups: int, wanted: Sequence[bool], **_told: object,
+) -> int:  # fmt: skip
+    """As many as forward for each of the two gradients: of the input, and of the weight [out, in / groups, …]."""
+    places = math.prod((x if transposed else _grad)[2:])
+    return 2 * x[0] * places * math.prod(weight) * sum(wanted[:2])
+
+
 aten = torch.ops.aten
 UNCOUNTED: dict[Any, Callable[..., int]] = {
     **dict.fromkeys((aten.mv, aten.dot, aten.vdot), _product),
     **dict.fromkeys((aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_, aten.addmv, aten.addmv_), _added_product),
     aten._addmm_activation: _added_product,
+    aten.convolution_backward: _convolution_backward,
 }
-"""Products that torch's counter takes for free (2.6 to 2.13). With `out=` an operation counts as without."""
+"""Products that torch's counter takes for free (2.6 to 2.13), and convolutions' way back: it takes a depthwise one's gradient
+of the weight for a dense one's. With `out=` an operation counts as without."""
+
+
+def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
+    """[B, H, N, D], [B, H, L, D], [B, H, L, E]: both products."""
+    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _of_fused_attention(query: Tensor, key: Tensor, value: Tensor, *_told: object, **_more: object) -> int:
+    return _attention(query.shape, key.shape, value.shape)
+
+
+def _of_fused_attention_backward(
+    _grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_told: object, **_more: object
+) -> int:
+    return 2 * _attention(query.shape, key.shape, value.shape)  # what the plain road does; the scores are not counted again
+
+
+FUSED: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _of_fused_attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _of_fused_attention_backward,
+}
+"""A CPU's fused attention, of which torch's counter knows nothing."""
+
+
+def flops_of(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> int:
+    """Of one operation of torch's (an overload, as dispatch modes see it), as `flops` counts it."""
+    packet = operation.overloadpacket
+    if packet in FUSED:
+        return FUSED[packet](*args, **kwargs)
+    if packet in UNCOUNTED:
+        given = {key: value for key, value in kwargs.items() if key != "out"}
+        return UNCOUNTED[packet](*(getattr(arg, "shape", arg) for arg in args), **given)
+    count = flop_registry.get(packet)
+    return 0 if count is None else int(count(*args, **kwargs, out_val=out))
 
 
 def flops(work: Work) -> int:

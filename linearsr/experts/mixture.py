@@ -14,13 +14,14 @@ from linearsr.core.registries import DENOISERS, ROUTERS
 from linearsr.core.structures import GuidanceTokens
 from linearsr.core.weights import load_strict
 from linearsr.experts.balancing import load_balance
+from linearsr.experts.disk_offload import DiskOffload
 from linearsr.experts.grouping import by_expert
 from linearsr.experts.offloading import HostOffload
 from linearsr.experts.routing import count_experts
 from linearsr.experts.shared_trunk import share, tie
 from linearsr.experts.upcycle import dense_of_expert, mixture_of_copies
 
-OFFLOADS = {"host": HostOffload}
+OFFLOADS = {"host": HostOffload, "disk": DiskOffload}
 """Values of `offload`."""
 
 
@@ -46,7 +47,9 @@ class ExpertMixture(nn.Module):
                 as ["*.feed_forward.*"]: only those; the others are one `trunk.…` for all
     rank:       of what each expert adds to the matrices that per_expert names, which are then the trunk's (LoRA); None: they
                 are the experts' own
-    offload:    None, or "host": at sampling one expert at a time is on the device, and the others wait in host memory
+    offload:    None, or "host": at sampling one expert at a time is on the device, and the others wait in host memory; or
+                "disk": they wait in mapped files
+    offload_folder: of these files, for "disk" alone; None: the system's folder for temporary files
     latent_channels, latent_factor, upscale, guidance_width, log_snr: supplied by the model, passed on to each expert
 
     A picture's expert gets no other picture and the others get no gradient; under DistributedDataParallel that needs
@@ -66,10 +69,13 @@ class ExpertMixture(nn.Module):
         per_expert: Sequence[str] | None = None,
         rank: int | None = None,
         offload: str | None = None,
+        offload_folder: str | None = None,
     ):
         super().__init__()
         if offload is not None and offload not in OFFLOADS:
             raise ConfigError(f"denoiser.offload is {offload!r}; wanted None or one of {', '.join(map(repr, OFFLOADS))}")
+        if offload is None and offload_folder is not None:
+            raise ConfigError('denoiser.offload_folder is set; it is for denoiser.offload="disk"; leave it out')
         self.router = ROUTERS.build(router, log_snr=log_snr)
         supplied = {
             "latent_channels": latent_channels,
@@ -78,15 +84,21 @@ class ExpertMixture(nn.Module):
             "guidance_width": guidance_width,
             "log_snr": log_snr,
         }
+        num_experts = count_experts(self.router)
+        self.offload = None if offload is None else OFFLOADS[offload](num_experts, offload_folder)
         self.trunk: nn.Module | None = None if per_expert is None else DENOISERS.build(expert, **supplied)
-        self.experts = nn.ModuleList(DENOISERS.build(expert, **supplied) for _ in range(count_experts(self.router)))
-        self.offload = None if offload is None else OFFLOADS[offload](len(self.experts))
+        self.experts = nn.ModuleList()
+        for _ in range(num_experts):
+            self.experts.append(DENOISERS.build(expert, **supplied))
+            _store(self)
         if self.trunk is not None:
             share(self.trunk, self.experts, per_expert or (), rank)
+            _store(self)
         elif rank is not None:
             raise ConfigError("denoiser.rank is of what experts add to a trunk; name the layers in denoiser.per_expert")
         self.register_load_state_dict_pre_hook(_come_home)
         self.register_load_state_dict_post_hook(_tie_again)
+        self.register_load_state_dict_post_hook(_store)
 
     @property
     def patch_size(self) -> int:
@@ -117,7 +129,7 @@ class ExpertMixture(nn.Module):
         if prepared is not None and not (lr is None and guidance is None):
             raise ConfigError("lr and guidance were given beside `prepared`; they belong into prepare(lr, guidance, times)")
         if self.offload is not None and self.training and torch.is_grad_enabled():
-            raise ConfigError('offload="host" is for sampling; set denoiser.offload=None to train')
+            raise ConfigError("denoiser.offload is for sampling; set denoiser.offload=None to train")
         features = self._features(lr) if prepared is None else prepared.features
         if self.training and torch.is_grad_enabled() and hasattr(self.router, "weights"):
             given = (lr, guidance) if prepared is None else (prepared.lr, prepared.guidance)
@@ -184,7 +196,7 @@ class ExpertMixture(nn.Module):
         return prepared.by_expert[index]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExpertMixture:
-        """Of torch's `to` and its like: offloaded experts pass over the device one at a time and wait in host memory."""
+        """Of torch's `to` and its like: offloaded experts pass over the device one at a time and then wait where they did."""
         if self.offload is None:
             super()._apply(fn, recurse)
         else:
@@ -194,17 +206,33 @@ class ExpertMixture(nn.Module):
                 super()._apply(fn, recurse)
             finally:
                 self._modules["experts"] = experts
-            for expert in self.experts:
+            for index, expert in enumerate(self.experts):
                 expert._apply(fn)
-                expert.cpu()
+                self.offload.store(expert, index)
         _tie_again(self)
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of copies and pickles."""
+        _come_home(self)
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        _store(self)
+
 
 def _come_home(mixture: ExpertMixture, *_: Any) -> None:
-    """What is loaded, moved or cast must be the originals."""
+    """What is loaded, moved, cast or copied must be the originals."""
     if mixture.offload is not None:
         mixture.offload.release_all(list(mixture.experts))
+
+
+def _store(mixture: ExpertMixture, *_: Any) -> None:
+    """What torch has put into experts goes where inactive experts wait."""
+    if mixture.offload is not None:
+        for index, expert in enumerate(mixture.experts):
+            mixture.offload.store(expert, index)
 
 
 def _tie_again(mixture: ExpertMixture, *_: Any) -> None:

@@ -8,15 +8,20 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from linearsr.core.errors import ConfigError
+
 
 class HostOffload:
     """Which of K experts are on the device, and their originals in host memory, which are never written.
 
     An expert's tensors keep their identity; where their values lie changes. An expert that leaves costs nothing: its copy is
     forgotten. For one thread at a time. moves: how often each expert was copied to the device.
+    folder: is for originals on disk; ConfigError here.
     """
 
-    def __init__(self, num_experts: int):
+    def __init__(self, num_experts: int, folder: str | None = None):
+        if folder is not None:
+            raise ConfigError(f'denoiser.offload_folder is {folder!r}; it is for denoiser.offload="disk"; leave it out')
         self.moves = [0] * num_experts
         self._originals: dict[int, list[Tensor]] = {}
         self._arrivals: dict[int, torch.cuda.Event] = {}
@@ -25,6 +30,12 @@ class HostOffload:
     def resident(self) -> list[int]:
         """Experts that have a copy on the device, in the order in which they came."""
         return list(self._originals)
+
+    def store(self, expert: nn.Module, index: int) -> None:
+        """Where the originals of a new, moved, cast or reloaded expert go. It must not be resident. Tensors without values
+        (meta) stay as they are."""
+        if not any(tensor.is_meta for tensor in tensors_of(expert)):
+            expert.cpu()
 
     def use(self, experts: Sequence[nn.Module], index: int, device: torch.device) -> None:
         """Afterwards expert `index` is on the device and no other is."""
@@ -36,7 +47,7 @@ class HostOffload:
         if arrival is not None:
             stream = torch.cuda.current_stream(device)
             stream.wait_event(arrival)
-            for tensor in _tensors(experts[index]):
+            for tensor in tensors_of(experts[index]):
                 tensor.data.record_stream(stream)
 
     def prefetch(self, experts: Sequence[nn.Module], index: int, device: torch.device) -> None:
@@ -58,26 +69,29 @@ class HostOffload:
     def _fetch(self, expert: nn.Module, index: int, device: torch.device) -> None:
         """On the CPU too it is a copy, so that every machine runs the same code."""
         originals = []
-        for tensor in _tensors(expert):
-            original = tensor.data
-            if device.type == "cuda" and not original.is_pinned():
-                original = original.pin_memory()  # only from there a copy can run beside the work
+        for tensor in tensors_of(expert):
+            original = self._ready(tensor.data, device)
             originals.append(original)
             tensor.data = original.to(device, non_blocking=True, copy=True)
         self._originals[index] = originals
         self.moves[index] += 1
 
+    def _ready(self, original: Tensor, device: torch.device) -> Tensor:
+        """From pinned memory alone a copy can run beside the work."""
+        return original.pin_memory() if device.type == "cuda" and not original.is_pinned() else original
+
     def _release(self, expert: nn.Module, index: int) -> None:
         self._arrivals.pop(index, None)
-        for tensor, original in zip(_tensors(expert), self._originals.pop(index), strict=True):
+        for tensor, original in zip(tensors_of(expert), self._originals.pop(index), strict=True):
             tensor.data = original
+
+
+def tensors_of(expert: nn.Module) -> list[Tensor]:
+    """What is an expert's own, not its trunk's."""
+    return [*expert.parameters(), *expert.buffers()]
 
 
 @cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
     """One for all copies: torch keeps freed memory apart by stream."""
     return torch.cuda.Stream(device)
-
-
-def _tensors(expert: nn.Module) -> list[Tensor]:
-    return [*expert.parameters(), *expert.buffers()]

@@ -39,9 +39,9 @@ def bisect_log_snr(
         raise ConfigError(
             f"router.num_experts is {num_experts!r}; wanted a power of two; any other: equal_log_snr, LogSNRRouter"
         )
-    low, high = t_range
-    if not 0 < low < anchor < high < 1:
-        raise ConfigError(f"the anchor is {anchor} in the range {low}…{high}; wanted 0 < t_range[0] < anchor < t_range[1] < 1")
+    low, high = _range(t_range)
+    if not isinstance(anchor, Real) or not low < anchor < high:
+        raise ConfigError(f"router.anchor is {anchor!r}; wanted a time inside router.t_range, {low}…{high}")
     if num_experts == 1:
         return ()
     logits = [_logit(low), _logit(anchor), _logit(high)]
@@ -58,9 +58,7 @@ def equal_log_snr(num_experts: int, *, t_range: tuple[float, float]) -> tuple[fl
 
     0 < t_range[0] < t_range[1] < 1: λ is infinite at 0 and 1. Commutes with the time shift, which is a translation in λ.
     """
-    low, high = t_range
-    if not 0 < low < high < 1:
-        raise ConfigError(f"t_range is {low}…{high}; wanted 0 < t_range[0] < t_range[1] < 1")
+    low, high = _range(t_range)
     start, width = _logit(low), _logit(high) - _logit(low)
     inner = [_sigmoid(start + width * share) for share in _shares(num_experts)]
     return require_boundaries(inner, "t_range is too narrow for num_experts: the boundaries")
@@ -103,11 +101,23 @@ def equal_loss(num_experts: int, t: Sequence[float] | Tensor, loss: Sequence[flo
 
 def require_boundaries(boundaries: Iterable[float], what: str = "router.boundaries") -> tuple[float, ...]:
     """As floats. Raises ConfigError unless they are strictly ascending inside 0..1, NaN too; what: they are, in the message."""
-    given = tuple(boundaries)
-    numbers = all(isinstance(boundary, Real) for boundary in given)
-    if not numbers or not all(left < right for left, right in pairwise((0.0, *given, 1.0))):
-        raise ConfigError(f"{what} are {given}; wanted strictly ascending times between 0 and 1")
-    return tuple(float(boundary) for boundary in given)
+    given = _numbers(boundaries)
+    if given is None or not all(left < right for left, right in pairwise((0.0, *given, 1.0))):
+        raise ConfigError(f"{what} are {given or boundaries!r}; wanted a list of strictly ascending times between 0 and 1")
+    return given
+
+
+def _range(t_range: Iterable[float]) -> tuple[float, float]:
+    ends = _numbers(t_range)
+    if ends is None or len(ends) != 2 or not 0 < ends[0] < ends[1] < 1:
+        raise ConfigError(f"router.t_range is {t_range!r}; wanted two times, 0 < t_range[0] < t_range[1] < 1")
+    return ends[0], ends[1]
+
+
+def _numbers(values: object) -> tuple[float, ...] | None:
+    """None for what is not several numbers."""
+    given = tuple(values) if isinstance(values, Iterable) else (None,)
+    return tuple(float(value) for value in given) if all(isinstance(value, Real) for value in given) else None
 
 
 def _shares(num_experts: int) -> list[float]:

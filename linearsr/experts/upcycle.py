@@ -59,7 +59,7 @@ def mixture_of_copies(dense: Mapping[str, Tensor], mixture: Mapping[str, Tensor]
     """A mixture's state dict in which every expert is the dense model (LinearSR, Tab. 5). No tensor is copied.
 
     mixture: its state dict as it is; what a router has learnt stays, and what experts add to the trunk becomes 0
-    source:  where `dense` comes from, for the message. Raises WeightsError for names missing or left over.
+    source:  where `dense` comes from, for the message. Raises WeightsError for names missing or left over and for other shapes.
     """
     filled = dict(mixture)
     for name, value in mixture.items():
@@ -68,11 +68,17 @@ def mixture_of_copies(dense: Mapping[str, Tensor], mixture: Mapping[str, Tensor]
             continue
         if wanted.endswith(UP):
             filled[name] = value.new_zeros(value.shape)
-        elif wanted in dense:
-            filled[name] = dense[wanted]
+        elif wanted not in dense:
+            raise _misfit(source, f"{wanted} is missing")
+        elif dense[wanted].shape != value.shape:
+            raise _misfit(source, f"{wanted} is {list(dense[wanted].shape)}, an expert's {list(value.shape)}")
         else:
-            raise WeightsError(f"{source} does not fit: {wanted} is missing. Use the config that the weights were made with")
+            filled[name] = dense[wanted]
     known = {dense_name(name) for name in mixture}
     if surplus := [name for name in dense if name not in known]:
-        raise WeightsError(f"{source} does not fit: {len(surplus)} unexpected ({', '.join(surplus[:SHOWN])})")
+        raise _misfit(source, f"{len(surplus)} unexpected ({', '.join(surplus[:SHOWN])})")
     return filled
+
+
+def _misfit(source: str, what: str) -> WeightsError:
+    return WeightsError(f"{source} does not fit: {what}; make denoiser.expert the model that these weights are of")

@@ -202,3 +202,21 @@ def test_padded_windows_of_any_size_never_look_more_than_linear(fit, side, windo
 def test_the_largest_of_several_linear_costs_never_looks_more_than_linear(moments):
     ns = [1024, 2048, 4096]
     assert exponent(ns, [max(constant + slope * n for constant, slope in moments) for n in ns]) <= 1 + 1e-12
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
+    groups=st.integers(1, 4),
+    widths=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    transposed=st.booleans(),
+    stride=st.integers(1, 2),
+)
+def test_the_way_back_of_a_convolution_counts_its_way_there_twice_grouped_or_not(sizes, groups, widths, transposed, stride):
+    batch, height, width = sizes
+    kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
+    layer = kind(widths[0] * groups, widths[1] * groups, 3, stride, padding=1, groups=groups)
+    x = torch.ones(batch, widths[0] * groups, height, width, requires_grad=True)
+    there = flops(lambda: layer(x))
+    assert flops(lambda: layer(x).sum().backward()) == 3 * there
+    places = height * width if transposed else math.prod(layer(x).shape[2:])
+    assert there == 2 * batch * places * layer.weight.numel()

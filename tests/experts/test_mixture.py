@@ -1,6 +1,7 @@
 """A mixture is its experts: nothing more where one works, nothing mixed up where several do."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,11 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.errors import ConfigError, ShapeError, WeightsError
 from linearsr.core.registries import DENOISERS, SOLVERS, TIME_GRIDS
 from linearsr.experts import SNRRouter
 from tests.experts.toy_denoiser import TOY
-from tests.experts.toy_mixture import SUPPLIED, assert_close_to_scale, at, batch, make, make_dense, of
+from tests.experts.toy_mixture import (
+    LOW,
+    PATTERNS,
+    SUPPLIED,
+    assert_close_to_scale,
+    assert_same_state,
+    at,
+    batch,
+    make,
+    make_dense,
+    of,
+)
 from tests.strategies import seeds
 
 
@@ -129,14 +141,41 @@ def test_inactive_experts_do_not_move_in_50_steps_of_adamw_with_momentum_and_dec
     assert moved == {name for name in before if name.startswith(("trunk.", "experts.3."))}
 
 
-def test_weights_of_another_model_are_refused_and_change_nothing():
-    mixture = make()
+@pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        (torch.tensor([0.5, math.nan]), r"t holds \[nan\].*times in 0\.\.1, and no NaN"),
+        (torch.tensor([1.0001, 0.5]), r"t holds \[1\.0001.*times in 0\.\.1"),
+        (torch.tensor([-0.1, 0.5]), r"t holds \[-0\.1.*times in 0\.\.1"),
+        (torch.tensor([0.5, 0.9], dtype=torch.bfloat16), r"t is torch\.bfloat16; wanted float32 or float64"),
+    ],
+)
+@pytest.mark.parametrize("router", ["SNRRouter", "LearnedRouter"])
+@pytest.mark.parametrize("training", [True, False])
+def test_times_that_are_none_are_refused_before_any_expert_works(training, router, t, message):
+    mixture = make(router={"type": router}).train(training)
+    for expert in mixture.experts:
+        expert.forward = None  # a call would be a TypeError
+    z, lr, guidance = batch(0, 2)
+    with pytest.raises(ShapeError, match=message):
+        mixture(z, t, lr, guidance)
+    with pytest.raises(ShapeError, match=message):
+        mixture.assign(t, lr)
+
+
+@pytest.mark.parametrize("options", [{}, {"per_expert": PATTERNS}, {"per_expert": LOW, "rank": 2}])
+def test_weights_of_another_model_are_refused_by_the_key_and_change_nothing(options):
+    mixture, dense = make(**options), make_dense().state_dict()
     before = copy.deepcopy(mixture.state_dict())
-    dense = make(1).experts[0].state_dict()
-    dense.pop("out.bias")
-    with pytest.raises(WeightsError, match=r"pretrain.pth .*out\.bias"):
-        mixture.upcycle(dense, "pretrain.pth")
-    assert all(torch.equal(value, before[name]) for name, value in mixture.state_dict().items())
+    for wrong, message in (
+        ({name: value for name, value in dense.items() if name != "out.bias"}, r"out\.bias is missing"),
+        (dense | {"more": torch.zeros(1)}, r"1 unexpected \(more\)"),
+        (dense | {"mix.bias": torch.zeros(3)}, r"mix\.bias is \[3\], an expert's \[8\]"),
+        ({}, "is missing"),
+    ):
+        with pytest.raises(WeightsError, match=rf"^pretrain\.pth does not fit: .*{message}; make denoiser\.expert"):
+            mixture.upcycle(wrong, "pretrain.pth")
+        assert_same_state(mixture.state_dict(), before)
 
 
 def test_the_number_of_experts_and_the_patch_size_come_from_the_parts():

@@ -1,6 +1,7 @@
 """Sampling with one expert on the device: the same numbers, each expert moved once, no more than two at a time."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -9,10 +10,13 @@ from linearsr.core.errors import ConfigError
 from linearsr.core.models import build_model
 from linearsr.core.registries import SOLVERS, TIME_GRIDS
 from tests.core.engine.distributed.models import DENOISER, MODEL
-from tests.experts.toy_mixture import PATTERNS, assert_same_state, at, batch, make, make_dense
+from tests.experts.toy_mixture import LOW, PATTERNS, assert_same_state, at, batch, make, make_dense
 
 TIMES = TIME_GRIDS.build({"type": "ShiftedGrid"}).times(20)
 """Meets all four experts, noisy to clean."""
+
+
+KINDS = pytest.mark.parametrize("kind", ["host", "disk"])
 
 
 def sample(mixture, times=TIMES, solver="Euler", told=True, after=lambda: None):
@@ -28,26 +32,29 @@ def sample(mixture, times=TIMES, solver="Euler", told=True, after=lambda: None):
         return SOLVERS.build({"type": solver}).solve(velocity, z, times)
 
 
-@pytest.mark.parametrize("per_expert", [None, PATTERNS])
+@KINDS
+@pytest.mark.parametrize("options", [{}, {"per_expert": PATTERNS}, {"per_expert": LOW, "rank": 2}])
 @pytest.mark.parametrize("solver", ["Euler", "Heun"])
-def test_offloaded_sampling_is_resident_sampling_bit_for_bit(per_expert, solver):
-    resident = make(per_expert=per_expert).eval()
-    offloaded = make(per_expert=per_expert, offload="host").eval()
+def test_offloaded_sampling_is_resident_sampling_bit_for_bit(kind, options, solver):
+    resident = make(**options).eval()
+    offloaded = make(offload=kind, **options).eval()
     assert torch.equal(sample(offloaded, solver=solver), sample(resident, solver=solver))
 
 
-def test_a_picture_is_restored_alike_with_experts_away_and_at_hand():
+@KINDS
+def test_a_picture_is_restored_alike_with_experts_away_and_at_hand(kind):
     def restored(**options):
         torch.manual_seed(0)
         denoiser = {"type": "ExpertMixture", "router": {"type": "SNRRouter"}, "expert": DENOISER} | options
         model = build_model(MODEL | {"denoiser": denoiser, "time_grid": {"type": "ShiftedGrid"}}).eval()
         return model.restore(torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(0)), num_steps=12)
 
-    assert torch.equal(restored(offload="host"), restored())
+    assert torch.equal(restored(offload=kind), restored())
 
 
-def test_each_expert_is_moved_once_and_two_are_there_only_on_an_experts_last_step():
-    mixture, seen = make(offload="host").eval(), []
+@KINDS
+def test_each_expert_is_moved_once_and_two_are_there_only_on_an_experts_last_step(kind):
+    mixture, seen = make(offload=kind).eval(), []
     sample(mixture, after=lambda: seen.append(mixture.offload.resident))
     assert mixture.offload.moves == [1, 1, 1, 1]
     served = mixture.router.route(TIMES[:-1]).tolist()
@@ -55,15 +62,17 @@ def test_each_expert_is_moved_once_and_two_are_there_only_on_an_experts_last_ste
     assert seen == [[a] if a == b else [a, b] for a, b in zip(served, following, strict=True)]
 
 
-def test_without_known_times_nothing_is_fetched_in_advance():
-    mixture, most = make(offload="host").eval(), []
+@KINDS
+def test_without_known_times_nothing_is_fetched_in_advance(kind):
+    mixture, most = make(offload=kind).eval(), []
     sample(mixture, told=False, after=lambda: most.append(len(mixture.offload.resident)))
     assert max(most) == 1
     assert sum(mixture.offload.moves) == len(mixture.router.route(TIMES[:-1]).unique())
 
 
-def test_a_mixed_batch_is_served_too():
-    resident, offloaded = make().eval(), make(offload="host").eval()
+@KINDS
+def test_a_mixed_batch_is_served_too(kind):
+    resident, offloaded = make().eval(), make(offload=kind).eval()
     z, lr, guidance = batch(0, 4)
     t = torch.tensor([0.1, 0.95, 0.5, 0.12], dtype=torch.float64)
     with torch.no_grad():
@@ -71,8 +80,9 @@ def test_a_mixed_batch_is_served_too():
     assert len(offloaded.offload.resident) == 1
 
 
-def test_what_lies_on_the_device_is_a_copy_and_the_original_comes_back():
-    mixture = make(offload="host").eval()
+@KINDS
+def test_what_lies_on_the_device_is_a_copy_and_the_original_comes_back(kind):
+    mixture = make(offload=kind).eval()
     weight = mixture.experts[3].mix.weight
     where, before = weight.data_ptr(), weight.detach().clone()
     with torch.no_grad():
@@ -85,16 +95,18 @@ def test_what_lies_on_the_device_is_a_copy_and_the_original_comes_back():
     assert torch.equal(weight, before)
 
 
-def test_weights_loaded_between_two_samplings_are_used_in_the_second():
-    mixture, other = make(offload="host").eval(), make(5).eval()
+@KINDS
+def test_weights_loaded_between_two_samplings_are_used_in_the_second(kind):
+    mixture, other = make(offload=kind).eval(), make(5).eval()
     sample(mixture)
     mixture.load_state_dict(other.state_dict())
     assert torch.equal(sample(mixture), sample(other))
     assert_same_state(mixture.state_dict(), other.state_dict())
 
 
-def test_up_cycled_and_cast_while_experts_are_away():
-    dense, mixture = make_dense(), make(per_expert=PATTERNS, offload="host").eval()
+@KINDS
+def test_up_cycled_and_cast_while_experts_are_away(kind):
+    dense, mixture = make_dense(), make(per_expert=PATTERNS, offload=kind).eval()
     sample(mixture)
     mixture.upcycle(dense.state_dict())
     mixture.double()
@@ -110,8 +122,31 @@ def guidance_in_double(guidance):
     return type(guidance)(guidance.tokens.double(), guidance.mask)
 
 
-def test_training_while_offloaded_is_refused():
-    mixture = make(offload="host")
+@KINDS
+def test_training_while_offloaded_is_refused(kind):
+    mixture = make(offload=kind)
     z, lr, guidance = batch(0, 2)
     with pytest.raises(ConfigError, match=r"denoiser\.offload=None to train"):
         mixture(z, at(0.5, 2), lr, guidance)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda mixture: pickle.loads(pickle.dumps(mixture))], ids=["deep copy", "pickle"]
+)
+def test_a_copy_made_while_experts_are_away_has_originals_of_its_own(kind, copied):
+    mixture = make(offload=kind).eval()
+    want = sample(mixture)
+    twin = copied(mixture)
+    with torch.no_grad():
+        for parameter in mixture.parameters():
+            parameter.zero_()
+    assert torch.equal(sample(twin), want)
+    assert not sample(mixture).equal(want)
+
+
+@KINDS
+def test_a_mixture_without_values_gets_them_later(kind):
+    mixture, other = make(offload=kind).to("meta"), make(5).eval()
+    mixture.to_empty(device="cpu").load_state_dict(other.state_dict())
+    assert torch.equal(sample(mixture.eval()), sample(other))

@@ -175,17 +175,33 @@ def test_a_number_of_experts_that_is_none_is_refused(partition, num_experts):
 
 @pytest.mark.parametrize(
     ("anchor", "t_range"),
-    [(0.5, (0.5, 0.9)), (0.95, (0.01, 0.9)), (0.5, (0.0, 0.9)), (0.5, (0.1, 1.0)), (0.5, (0.9, 0.1)), (math.nan, (0.1, 0.9))],
+    [(0.5, (0.5, 0.9)), (0.95, (0.01, 0.9)), (math.nan, (0.1, 0.9)), ("0.5", (0.1, 0.9)), (None, (0.1, 0.9))],
 )
 def test_an_anchor_outside_the_range_is_refused(anchor, t_range):
-    with pytest.raises(ConfigError, match="the anchor is"):
+    with pytest.raises(ConfigError, match=r"router\.anchor is .* inside router\.t_range"):
         bisect_log_snr(4, anchor=anchor, t_range=t_range)
 
 
-@pytest.mark.parametrize("t_range", [(0.0, 0.9), (0.1, 1.0), (0.9, 0.1), (0.5, 0.5), (math.nan, 0.9)])
-def test_a_range_that_ends_at_0_or_1_or_is_none_is_refused(t_range):
-    with pytest.raises(ConfigError, match="t_range is"):
-        equal_log_snr(4, t_range=t_range)
+@pytest.mark.parametrize(
+    "t_range",
+    [
+        (0.0, 0.9),
+        (0.1, 1.0),
+        (0.9, 0.1),
+        (0.5, 0.5),
+        (math.nan, 0.9),
+        (0.1, math.nan),
+        (0.1,),
+        (0.1, 0.5, 0.9),
+        0.5,
+        None,
+        "ab",
+    ],
+)
+@pytest.mark.parametrize("partition", [bisect_log_snr, equal_log_snr])
+def test_a_range_that_ends_at_0_or_1_or_is_none_is_refused(partition, t_range):
+    with pytest.raises(ConfigError, match=r"router\.t_range is"):
+        partition(4, t_range=t_range)
 
 
 @pytest.mark.parametrize("partition", [bisect_log_snr, equal_log_snr])

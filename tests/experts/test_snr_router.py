@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from linearsr.core.errors import ConfigError
 from linearsr.core.randomness import generator
-from linearsr.core.registries import TIME_GRIDS, TIME_SAMPLERS
+from linearsr.core.registries import ROUTERS, TIME_GRIDS, TIME_SAMPLERS
 from linearsr.experts import PUBLISHED_BOUNDARIES, BisectionRouter, LogSNRRouter, SNRRouter, UniformRouter
 from tests.strategies import boundary_lists, time_lists
 
@@ -64,8 +64,10 @@ def test_a_number_of_experts_alone_gives_boundaries():
 
 
 @pytest.mark.parametrize(
-    "boundaries", [(0.5, 0.5), (0.6, 0.5), (0.0, 0.5), (0.5, 1.0), (math.nan,), (-0.1,), (math.inf,), ("0.5",), (None,)]
+    "boundaries",
+    [(0.5, 0.5), (0.6, 0.5), (0.0, 0.5), (0.5, 1.0), (math.nan,), (-0.1,), (math.inf,), ("0.5",), (None,), 0.5, None, "0.5"],
 )
-def test_boundaries_that_do_not_ascend_inside_0_1_are_refused(boundaries):
-    with pytest.raises(ConfigError, match=r"router\.boundaries"):
-        SNRRouter(boundaries)
+@pytest.mark.parametrize("router", ["SNRRouter", "LearnedRouter"])
+def test_boundaries_that_do_not_ascend_inside_0_1_are_refused(router, boundaries):
+    with pytest.raises(ConfigError, match=r"^router\.boundaries are .*; wanted a list"):
+        ROUTERS.build({"type": router, "boundaries": boundaries})

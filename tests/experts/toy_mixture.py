@@ -28,6 +28,18 @@ def make_dense(seed=1):
     return DENOISERS.build({"type": TOY}, **SUPPLIED)
 
 
+def shared(seed=0, **options):
+    return make(seed, **{"per_expert": PATTERNS} | options)
+
+
+def low_rank(seed=0):
+    """Experts that differ, as after some training."""
+    mixture = shared(seed, per_expert=LOW, rank=2)
+    for expert in mixture.experts:
+        torch.nn.init.normal_(expert.words.lora_up)
+    return mixture
+
+
 def batch(seed, size):
     """z_t, lr and guidance of `size` pictures, each with words masked in its own way."""
     f32 = torch.float32

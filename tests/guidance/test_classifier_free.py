@@ -142,10 +142,12 @@ def test_pictures_outside_the_interval_keep_their_conditional_answer_whatever_th
     assert len(asked) == (not outside.all())
 
 
-def test_sixteen_bit_answers_are_combined_in_float32_and_rounded_once():
-    v_c, v_u = (v.bfloat16() for v in answers(0))
-    exact = ClassifierFreeGuidance(7.0).combine(v_c.double(), v_u.double(), full(7.0))
-    assert far(ClassifierFreeGuidance(7.0).combine(v_c, v_u, full(7.0)).double(), exact) <= 2**-8  # half a unit of bfloat16
+@pytest.mark.parametrize("rescale", [0.0, 0.7])
+def test_sixteen_bit_answers_are_combined_in_float32_and_rounded_once(rescale):
+    (v_c, v_u), guider = (v.bfloat16() for v in answers(0)), ClassifierFreeGuidance(1.0, rescale=rescale)
+    got = guider.combine(v_c, v_u, full(5.3))  # no bfloat16 number
+    nearest = guider.combine(v_c.double(), v_u.double(), full(5.3)).bfloat16()
+    assert (got == nearest).double().mean() >= 0.98  # float32 falls on the other side of a tie now and then
 
 
 @pytest.mark.parametrize(

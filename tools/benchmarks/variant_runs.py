@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from train_variant import RESULT
+from training_pool import Result, Training, noted, submit, without_validation
 from variant_costs import costs
 
 from linearsr.core.atomic import write_text
-from linearsr.core.config import config_hash, load_config
+from linearsr.core.config import load_config
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION, MODELS
-
-WORKER = Path(__file__).with_name("train_variant.py")
-
-WORDS = 30
-"""Of a process that failed, shown as the reason: its last line at least."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +36,12 @@ class Budget:
     seed: int
     sides: tuple[int, ...]
 
-    def options(self, variant: Variant) -> list[str]:
-        """No validation, so that a training's time is its own; the test at one step, the picture of least error."""
-        lengths = [f"{key}={self.steps}" for key in ("train_cfg.max_iters", "default_hooks.checkpoint.interval")]
-        without = [f"val_{part}=None" for part in ("dataloader", "cfg", "evaluator")]
-        return [*variant.options, *lengths, *without, f"randomness.seed={self.seed}", "test_cfg.num_steps=[1]"]
-
-    def folder(self, variant: Variant, work_dir: Path) -> Path:
-        """One for each length and seed, so that a short trial does not replace a long run."""
-        return work_dir / variant.name / f"steps_{self.steps}_seed_{self.seed}"
-
-
-class TrainingFailedError(Exception):
-    """The process's return code and the last of what it said."""
+    def training(self, variant: Variant, work_dir: Path) -> Training:
+        """Tested at one step, the picture of least error. A folder for each length and seed, so that a short trial does not
+        replace a long run."""
+        options = (*variant.options, *without_validation(self.steps, self.seed), "test_cfg.num_steps=[1]")
+        folder = work_dir / variant.name / f"steps_{self.steps}_seed_{self.seed}"
+        return Training(variant.config, options, folder)
 
 
 def variants(config: Path, only: Sequence[str] | None, mixtures: Path) -> list[Variant]:
@@ -85,54 +69,32 @@ def run_all(chosen: Sequence[Variant], budget: Budget, work_dir: Path, jobs: int
     """
     rows: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
-    trainings: dict[Variant, tuple[Config, Future[dict[str, Any]]]] = {}
+    begun: dict[Variant, Future[Result]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         for variant in chosen:
-            with _noted(variant, failed):
-                cfg = load_config(variant.config, budget.options(variant))
-                folder = budget.folder(variant, work_dir)
-                trainings[variant] = cfg, pool.submit(_trained, variant, budget, folder, config_hash(cfg))
-    for variant, (cfg, training) in trainings.items():
-        with _noted(variant, failed):
-            rows.append(_with_costs(training.result(), cfg, budget, budget.folder(variant, work_dir)))
+            with noted(variant.name, failed):
+                begun[variant] = submit(pool, budget.training(variant, work_dir))
+    for variant, run in begun.items():
+        with noted(variant.name, failed):
+            row = _with_costs(run.result(), budget.training(variant, work_dir), budget)
+            rows.append({"name": variant.name} | _psnr(row.pop("rows")) | row)
     return {**asdict(budget), "config": chosen[0].config.name, "rows": rows, "failed": failed}
 
 
-@contextmanager
-def _noted(variant: Variant, failed: dict[str, str]) -> Iterator[None]:
-    """Whatever is wrong with one variant, the others are to be run."""
-    try:
-        yield
-    except Exception as error:
-        failed[variant.name] = f"{type(error).__name__}: {error}"
-        print(f"{variant.name} failed: {error}", file=sys.stderr)
+def _psnr(measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """By data set: psnr_y of the model, and bicubic's."""
+    by = {"psnr_y": "model", "bicubic": "bicubic"}
+    return {key: {row["dataset"]: row["psnr_y"] for row in measured if row["method"] == method} for key, method in by.items()}
 
 
-def _trained(variant: Variant, budget: Budget, folder: Path, config_sha256: str) -> dict[str, Any]:
-    """Its figures after training; those of an earlier time if the config was the same. Raises TrainingFailedError."""
-    result = folder / RESULT
-    if not result.is_file() or json.loads(result.read_text())["config_sha256"] != config_sha256:
-        shutil.rmtree(folder, ignore_errors=True)  # half a training, or one of another config
-        words = [sys.executable, str(WORKER), str(variant.config), str(folder), *budget.options(variant)]
-        log = folder.with_suffix(".log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "w") as lines:
-            code = subprocess.run(words, stdout=lines, stderr=subprocess.STDOUT, check=False).returncode
-        if code:
-            said = log.read_text(errors="replace").split()[-WORDS:]
-            raise TrainingFailedError(f"left with {code}: {' '.join(said)}; all it said is in {log}")
-    row = {"name": variant.name, **json.loads(result.read_text())}
-    print(f"{variant.name}: {row['psnr_y']}, {row['cpu_seconds']:.0f} s", file=sys.stderr)
-    return row
-
-
-def _with_costs(row: dict[str, Any], cfg: Config, budget: Budget, folder: Path) -> dict[str, Any]:
+def _with_costs(result: Result, training: Training, budget: Budget) -> Result:
     """The same with parameters and costs, which are kept too."""
-    if row.get("sides") == list(budget.sides):
-        return row
+    if result.get("sides") == list(budget.sides):
+        return result
+    cfg = load_config(training.config, training.options)
     model = MODELS.build(cfg.model).eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     grown = costs([block.attention for block in model.denoiser.blocks], cfg.model.denoiser.width, budget.sides)
-    row = row | {"parameters": parameters, "sides": list(budget.sides)} | grown
-    write_text(folder / RESULT, json.dumps(row, indent=1) + "\n")
-    return row
+    result = result | {"parameters": parameters, "sides": list(budget.sides)} | grown
+    write_text(training.folder / RESULT, json.dumps(result, indent=1) + "\n")
+    return result

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import ConformanceReport, close, refused
+from linearsr.core.conformance import ConformanceReport, LawSkippedError, close, refused
 from linearsr.core.protocols import Autoencoder
 from linearsr.core.randomness import generator
 
+UNIT = 0.25
+"""How far from 1 the standard deviation of photos' latents may be: photos differ by about a tenth, collections by more."""
+
 
 def check_autoencoder(
-    autoencoder: Autoencoder, *, tolerance: float = 1e-5, upscale: int = 4, seed: int = 0
+    autoencoder: Autoencoder,
+    *,
+    tolerance: float | None = 1e-5,
+    upscale: int = 4,
+    seed: int = 0,
+    photos_pm1: Sequence[Tensor] = (),
 ) -> ConformanceReport:
     """Declared sizes, round trip, batch independence, gradients, errors, on smooth random pictures.
 
-    tolerance: of the round trip, relative to the largest value: rounding for a lossless one, what it loses for another
-    upscale:   the LR pictures are this many times smaller
+    tolerance:  of the round trip, relative to the largest value: rounding for a lossless one, what it loses for another,
+                None for weights that are not trained
+    upscale:    the LR pictures are this many times smaller
+    photos_pm1: [1, 3, H, W] each, legal sizes, whose latents are to have about unit variance; for one that needs no LR
     """
     report = ConformanceReport(type(autoencoder).__name__)
     step = autoencoder.factor * upscale
@@ -42,6 +55,10 @@ def check_autoencoder(
         # GEMMs and convolutions round differently by batch size
         return close("latent", together, alone, 1e-5)
 
+    def deterministic() -> str:
+        latent = close("latent", autoencoder.encode(image, lr), z := autoencoder.encode(image, lr), 0)
+        return f"{latent}; {close('picture', autoencoder.decode(z, lr), autoencoder.decode(z, lr), 0)}"
+
     def gradients() -> None:
         z = autoencoder.encode(image, lr).detach().requires_grad_()
         source = image.clone().requires_grad_()
@@ -61,23 +78,49 @@ def check_autoencoder(
         z = autoencoder.encode(image.bfloat16(), lr.bfloat16())
         if not z.is_floating_point():
             raise AssertionError(f"a bfloat16 picture gave a latent of {z.dtype}")
+        picture = autoencoder.decode(z, lr.bfloat16())
+        if tolerance is None:
+            return _finite(picture)
         # 8 bits of mantissa in the picture; a latent of detail alone magnifies them, so compare after decoding
-        return close("picture", autoencoder.decode(z, lr.bfloat16()), image, max(tolerance, 2**-6))
+        return close("picture", picture, image, max(tolerance, 2**-6))
 
     report.hold("latent and picture have the declared sizes", sizes)
     report.hold("decode undoes encode", lambda: _round_trip(autoencoder, image, lr, tolerance))
     report.hold("each picture is encoded by itself", batch)
+    report.hold("the same picture has the same latent, and the same latent the same picture", deterministic)
     report.hold("gradients are finite and not zero", gradients)
     report.hold("needs_lr tells the truth", low_resolution)
     report.hold("bfloat16 pictures survive", bfloat16)
+    report.hold("latents of photos have about unit variance", lambda: _unit_variance(autoencoder, photos_pm1))
     if autoencoder.factor > 1:
         report.hold("a size that factor does not divide is refused", lambda: _odd_size(autoencoder))
     report.hold("another number of channels is refused", lambda: refused(lambda: _wrong_channels(autoencoder, latent_size, lr)))
     return report
 
 
-def _round_trip(autoencoder: Autoencoder, image: Tensor, lr: Tensor, tolerance: float) -> str:
+def _round_trip(autoencoder: Autoencoder, image: Tensor, lr: Tensor, tolerance: float | None) -> str:
+    if tolerance is None:
+        raise LawSkippedError("its weights are not trained (tolerance=None)")
     return close("picture", autoencoder.decode(autoencoder.encode(image, lr), lr), image, tolerance)
+
+
+def _unit_variance(autoencoder: Autoencoder, photos_pm1: Sequence[Tensor]) -> str:
+    """Every photo counts alike, whatever its size."""
+    if not photos_pm1:
+        raise LawSkippedError("no photos were given (photos_pm1)")
+    with torch.no_grad():
+        latents = [autoencoder.encode(photo) for photo in photos_pm1]
+    mean = sum(z.mean().item() for z in latents) / len(latents)
+    std = math.sqrt(sum((z - mean).square().mean().item() for z in latents) / len(latents))
+    if not (abs(std - 1) <= UNIT and abs(mean) <= UNIT):
+        raise AssertionError(f"mean {mean:.3f}, standard deviation {std:.3f}; wanted 0 and 1, each within {UNIT}")
+    return f"mean {mean:.3f}, standard deviation {std:.3f}"
+
+
+def _finite(picture: Tensor) -> str:
+    if not bool(picture.isfinite().all()):
+        raise AssertionError("the picture is not finite")
+    return "finite"
 
 
 def _wrong_channels(autoencoder: Autoencoder, latent_size: list[int], lr: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from linearsr.core.data.cached import Cached
 from linearsr.core.data.collate import collate_pictures
 from linearsr.core.data.datasets import JoinedDatasets, PictureDataset
 from linearsr.core.data.degradations import degrade_bicubic
+from linearsr.core.data.describe import Describe
 from linearsr.core.data.folders import HRFolder, LRFolder, PairedFolders
 from linearsr.core.data.images import list_images, read_image, write_image
 from linearsr.core.data.real_esrgan import RealESRGANDegradation
@@ -19,6 +20,7 @@ __all__ = [
     "BundledPhotos",
     "Cached",
     "CropToMultiple",
+    "Describe",
     "DrawSampler",
     "HRFolder",
     "JoinedDatasets",

@@ -20,11 +20,14 @@ from linearsr.core.errors import ConfigError, DataError
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 ENDING: Final = ".safetensors"
+ENTRY: Final = "entry"
+"""Key and content hash, under one name: safetensors 0.8.0 writes several in an order that differs from process to process."""
 
 
 class TensorCache:
     """A folder of entries: a key, some named tensors. An entry reads back bit for bit or is refused.
 
+    Equal tensors under equal keys make equal files.
     Entries are written whole or not at all, so any number of processes may share the folder; what two of them make at once
     is the same, and either stays. The hash of an entry's content is kept in it and looked at whenever it is read.
     """
@@ -54,7 +57,7 @@ class TensorCache:
         }
         try:
             with atomic_path(self.path(key)) as temporary:
-                save_file(own, temporary, metadata={"key": key, "content": content_hash(own)})
+                save_file(own, temporary, metadata={ENTRY: f"{key} {content_hash(own)}"})
         except (OSError, SafetensorError) as error:
             raise DataError(f"the cache {self.folder} cannot be written: {error}; free it or set another folder") from error
 
@@ -67,13 +70,13 @@ def read_entry(path: Path) -> dict[str, Tensor]:
     """Raises DataError where it is not what was written under this name."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            written_as, _, content = (file.metadata() or {}).get(ENTRY, "").partition(" ")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"the cache entry {path} is damaged: {error}") from error
-    if metadata.get("key") != path.stem:
-        raise DataError(f"the cache entry {path} is damaged: it was written as {metadata.get('key')}")
-    if metadata.get("content") != content_hash(tensors):
+    if written_as != path.stem:
+        raise DataError(f"the cache entry {path} is damaged: it was written as {written_as or 'no entry'}")
+    if content != content_hash(tensors):
         raise DataError(f"the cache entry {path} is damaged: its content is not what was written")
     return tensors
 

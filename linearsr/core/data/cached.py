@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 
 import torch
@@ -48,8 +49,13 @@ class Cached(BaseTransform):
 
     def transform(self, results: Results) -> Results:
         inputs = _inputs(results)
-        variant = mix_seed(results["seed"], STREAM) % self.variants if self.variants and "seed" in results else 0
+        variant = self._variant(results["seed"]) if "seed" in results else 0
         return results | self._entry(results, inputs, content_hash(inputs), variant)
+
+    def seeds(self) -> list[int]:
+        """Of a draw for each variant; [0] where there are none."""
+        wanted = range(self.variants or 1)
+        return [next(seed for seed in count() if self._variant(seed) == variant) for variant in wanted]
 
     def fill(self, results: Results, *, make: bool) -> tuple[int, int]:
         """(absent, present) entries of all variants of the picture; `make`: the absent and the damaged ones are made."""
@@ -59,6 +65,9 @@ class Cached(BaseTransform):
         for variant in missing if make else ():
             self._entry(results, inputs, content, variant)
         return len(missing), (self.variants or 1) - len(missing)
+
+    def _variant(self, seed: int) -> int:
+        return mix_seed(seed, STREAM) % self.variants if self.variants else 0
 
     def _key(self, content: str, variant: int) -> str:
         return entry_key([self.settings, None if self.variants is None else variant], content)
@@ -95,12 +104,17 @@ class Cached(BaseTransform):
 
 
 def _inputs(results: Results) -> dict[str, Tensor]:
-    """The pictures that come in, packed, so that one which LoadPictures holds at 8 bits counts as the same."""
+    """The pictures that come in, packed."""
     if "drawn_by" in results:
         raise ConfigError(f"{results['drawn_by']} draws before Cached, so that nothing could be found again; put it behind")
-    pictures = {kind: results[kind] for kind in ("hr", "lr") if kind in results}
+    pictures: dict[str, Tensor] = {kind: results[kind] for kind in ("hr", "lr") if kind in results}
     if not pictures:
         raise ConfigError("Cached found no picture; put it behind LoadPictures")
+    return packed_pictures(pictures)
+
+
+def packed_pictures(pictures: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Equal pictures come out equal, whether LoadPictures holds them as float32 on the 1/255 grid or at 8 bits."""
     at_8_bits = {kind + LEVELS: picture for kind, picture in pictures.items() if picture.dtype == torch.uint8}
     return at_8_bits | _packed({kind: picture for kind, picture in pictures.items() if picture.dtype != torch.uint8})
 

@@ -27,9 +27,10 @@ def check_folder(root: Path, stages: Sequence[Stage], resume: bool) -> None:
     names, there = [stage.name for stage in stages], _stages_in(root / CONFIG)
     if there is not None and there != names:
         raise ConfigError(f"{root} holds a curriculum of the stages {', '.join(there)}; begin this one in another --work-dir")
-    if there is not None and not resume:
+    begun = there is not None or any((root / name).is_dir() for name in names)  # a finished stage may have been copied here
+    if begun and not resume:
         raise ConfigError(f"{root} holds a curriculum already; add --resume to go on with it, or begin in another --work-dir")
-    if resume and there is None:
+    if resume and not begun:
         raise WeightsError(f"there is no stage in {root} to go on with; leave --resume out to begin")
     if (root / NOTE).is_file() or numbered(root):
         raise ConfigError(f"{root} holds a run without stages; begin the curriculum in another --work-dir")

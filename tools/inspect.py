@@ -1,0 +1,59 @@
+"""What a config's model costs, before anything runs: python tools/inspect.py configs/linearsr_0.6b_x4.py --device H200"""
+
+import importlib.util
+import os
+import sys
+
+if __name__ == "inspect":
+    # Python's own module was meant by something that a script beside this one imports, and this folder is searched first.
+    # Whoever asks is given what stands in sys.modules when this file ends.
+    own = importlib.util.spec_from_file_location("inspect", os.path.join(os.path.dirname(os.__file__), "inspect.py"))
+    assert own is not None
+    assert own.loader is not None
+    sys.modules["inspect"] = importlib.util.module_from_spec(own)
+    own.loader.exec_module(sys.modules["inspect"])
+
+import argparse
+
+from linearsr.core.command_line import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Parameters, FLOPs, bytes, memory and least time of a restored picture and of training, layer by layer."
+    )
+    parser.add_argument("config", help="a config file; one with stages is taken stage by stage")
+    parser.add_argument("--stage", help="one of the config's stages alone")
+    parser.add_argument("--device", default="H100", help="H100 or H200: peaks of its data sheet (%(default)s)")
+    parser.add_argument("--calibrate", action="store_true", help="this machine instead, whose peaks are measured first")
+    parser.add_argument("--size", default="256", help="of the LR picture: its side, or rows and columns, 180x320 (%(default)s)")
+    parser.add_argument("--steps", type=int, help="of sampling; by default the most of test_cfg.num_steps")
+    parser.add_argument("--dtype", help="of restoring, by autocast; by default that of optim_wrapper")
+    parser.add_argument("--tokens", type=int, help="of the guidance, by default as many as it keeps")
+    parser.add_argument("--guidance-width", type=int, help="of these tokens, where the weights that say it are not there")
+    parser.add_argument("--no-train", action="store_true", help="leave the training step out")
+    parser.add_argument("--json", action="store_true", help="everything as JSON; FLOPs, bytes and seconds")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
+    )
+    arguments = parser.parse_args()
+
+    from linearsr.core.planning.asking import Asked, read_size  # after the arguments: --help needs no torch
+    from linearsr.core.planning.showing import run_inspect
+
+    size = read_size(arguments.size)
+    guidance = {"tokens": arguments.tokens, "guidance_width": arguments.guidance_width}
+    asked = Asked(size, arguments.steps, arguments.dtype, **guidance, train=not arguments.no_train)
+    run_inspect(
+        arguments.config,
+        arguments.cfg_options,
+        asked,
+        arguments.device,
+        stage=arguments.stage,
+        calibrate=arguments.calibrate,
+        as_json=arguments.json,
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
