@@ -1,7 +1,7 @@
 """LinearSR at its own size, 0.6B: Sana's 28 blocks of 1152 on DC-AE latents, TAG, four experts, three stages from knee to knee.
 
 LINEARSR_DATA: folder with train/LSDIR, train/FFHQ (its first 10,000) and the test sets in eval/; LINEARSR_WEIGHTS: folder with
-dc-ae-f32c32-sana-1.0, gemma-2-2b-it, ram_swin_large_14m.pth and bert-base-uncased. What it costs: python tools/inspect.py.
+dc-ae-f32c32-sana-1.0, gemma-2-2b-it, ram_swin_large_14m.pth and bert-base-uncased. What it costs: python tools/inspect_model.py.
 The paper leaves batch size, learning rate, degradation preset and the fine-tuning set open; those here are our choice.
 """
 

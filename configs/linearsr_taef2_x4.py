@@ -14,6 +14,7 @@ model = dict(
     autoencoder=dict(
         _delete_=True,
         type="TinyAutoencoder",
+        dtype="bfloat16",
         encoder=f"{_data}/weights/taef2_encoder.pth",
         decoder=f"{_data}/weights/taef2_decoder.pth"),
     denoiser=dict(depth=6, width=192, lr_stem=dict(width=96, depth=3)))
@@ -37,6 +38,6 @@ test_dataloader = dict(
             dict(type="LRFolder", name="RealSRSet", root=f"{_data}/eval/RealSRSet", pipeline=_whole),
         ]))
 
-train_cfg = dict(max_iters=2000, val_interval=1000)
+train_cfg = dict(max_iters=1500, val_interval=500)
 test_cfg = dict(num_steps=[1, 2, 4, 8])
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(dtype="bfloat16", optimizer=dict(lr=2e-3))

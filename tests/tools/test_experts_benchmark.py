@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import ModuleType
 
@@ -55,9 +56,22 @@ def arms(config: Path, tmp_path: Path) -> list[Path]:
     return paths
 
 
+class AtOnce(Executor):
+    """Whoever submits waits: mmengine does not read configs in two threads at a time."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        done: Future = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
 @pytest.fixture
-def workers_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def workers_in_this_process(report_of: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds instead of minutes; tests of variants.py have processes."""
+    monkeypatch.setattr(importlib.import_module("experts_runs"), "ThreadPoolExecutor", lambda jobs: AtOnce())
     run = subprocess.run
 
     def here(words: list[str], **options):

@@ -100,6 +100,10 @@ class FrozenAutoencoder(ABC):
 
     def _run(self, stage: Callable[[EncoderDecoder, Tensor], Tensor], x: Tensor) -> Tensor:
         device = self.device or x.device
+        if device.type == "meta":
+            raise ConfigError(
+                f"{type(self).__name__} has weights and computes nothing on the meta device; set autoencoder.device"
+            )
         model = self.load()
         if next(model.parameters()).device != device:
             model.to(device)

@@ -87,9 +87,9 @@ def test_steps_after_a_roll_back_replace_the_ones_before_it(
 ) -> None:
     honest, calls = LinearSR.loss, []
 
-    def broken(self: LinearSR, batch: object) -> dict[str, torch.Tensor]:
+    def broken(self: LinearSR, *batch: object) -> dict[str, torch.Tensor]:
         calls.append(1)
-        loss = honest(self, batch)["loss"]
+        loss = honest(self, *batch)["loss"]
         return {"loss": loss * float("nan") if len(calls) in (5, 6) else loss}  # the second time to find where it began
 
     monkeypatch.setattr(LinearSR, "loss", broken)

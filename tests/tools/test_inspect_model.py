@@ -1,9 +1,6 @@
-"""tools/inspect.py from the command line: what it prints and refuses, and that Python's module of its name stays in reach."""
+"""tools/inspect_model.py from the command line: what it prints and refuses."""
 
-import importlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,7 @@ FULL = ROOT / "configs" / "linearsr_0.6b_x4.py"
 
 
 def test_it_says_what_a_picture_a_step_and_every_stage_cost(run: Run) -> None:
-    done = run("inspect.py", STAGES, "--size", "16", "--steps", "2", "--device", "h200")
+    done = run("inspect_model.py", STAGES, "--size", "16", "--steps", "2", "--device", "h200")
     assert done.returncode == 0, done.stderr
     for words in (
         "on H200",
@@ -35,7 +32,7 @@ def test_it_says_what_a_picture_a_step_and_every_stage_cost(run: Run) -> None:
 
 
 def test_json_holds_every_figure_and_sums_are_sums(run: Run) -> None:
-    done = run("inspect.py", QUICKSTART, "--size", "12x20", "--json")
+    done = run("inspect_model.py", QUICKSTART, "--size", "12x20", "--json")
     plan = json.loads(done.stdout)
     (stage,) = plan["stages"]
     assert plan["lr"] == [12, 20]
@@ -56,7 +53,7 @@ def test_json_holds_every_figure_and_sums_are_sums(run: Run) -> None:
 
 def test_the_paper_model_is_planned_without_its_weights(run: Run) -> None:
     pytest.importorskip("diffusers")
-    done = run("inspect.py", FULL, "--no-train", "--json", "--steps", "1", "--stage", "pretrain")
+    done = run("inspect_model.py", FULL, "--no-train", "--json", "--steps", "1", "--stage", "pretrain")
     assert done.returncode == 0, done.stderr
     (stage,) = json.loads(done.stdout)["stages"]
     flops = {phase["phase"]: phase["flops"] for phase in stage["restore"]["phases"]}
@@ -80,22 +77,16 @@ def test_the_paper_model_is_planned_without_its_weights(run: Run) -> None:
     ],
 )
 def test_what_cannot_be_planned_is_refused_by_its_key(run: Run, words: list[str], said: list[str]) -> None:
-    refused(run("inspect.py", QUICKSTART, *words), *said)
+    refused(run("inspect_model.py", QUICKSTART, *words), *said)
 
 
 def test_guidance_of_unknown_width_asks_for_it(run: Run, tmp_path: Path) -> None:
     guidance = "dict(type='PromptGuidance', text_encoder=dict(type='T5TextEncoder', folder='nowhere'))"
     guided = tmp_path / "guided.py"
     guided.write_text(f'_base_ = ["{QUICKSTART}"]\nmodel = dict(guidance={guidance})\n')
-    refused(run("inspect.py", guided), "--guidance-width")
-    done = run("inspect.py", guided, "--size", "8", "--guidance-width", "16", "--tokens", "5")
+    refused(run("inspect_model.py", guided), "--guidance-width")
+    done = run("inspect_model.py", guided, "--size", "8", "--guidance-width", "16", "--tokens", "5")
     assert "guidance: 5 tokens, 16 wide" in done.stdout, done.stderr
-
-
-def test_it_draws_no_weights_and_leaves_pythons_own_module_to_other_scripts() -> None:
-    program = "import sys; sys.path.insert(0, 'tools'); sys.modules.pop('inspect', 0); import inspect; print(inspect.__file__)"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip()
-    assert found == importlib.import_module("inspect").__file__
 
 
 def test_calibration_measures_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,4 @@
-"""What a config's model costs, before anything runs: python tools/inspect.py configs/linearsr_0.6b_x4.py --device H200"""
-
-import importlib.util
-import os
-import sys
-
-if __name__ == "inspect":
-    # Python's own module was meant by something that a script beside this one imports, and this folder is searched first.
-    # Whoever asks is given what stands in sys.modules when this file ends.
-    own = importlib.util.spec_from_file_location("inspect", os.path.join(os.path.dirname(os.__file__), "inspect.py"))
-    assert own is not None
-    assert own.loader is not None
-    sys.modules["inspect"] = importlib.util.module_from_spec(own)
-    own.loader.exec_module(sys.modules["inspect"])
+"""What a config's model costs, before anything runs: python tools/inspect_model.py configs/linearsr_0.6b_x4.py --device H200"""
 
 import argparse
 
