@@ -169,6 +169,7 @@ def test_a_run_goes_back_to_its_knee(train: Train) -> None:
 
 # dynamo asks every tensor for .grad and hides the warning itself, but only where warnings are no errors
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_signs_are_read_in_16_bits_and_of_compiled_blocks(train: Train, dtype: str) -> None:
     options = {"optim_wrapper__dtype": dtype, "model__compile_denoiser": {"backend": "eager"}, "train_cfg__max_iters": 4}

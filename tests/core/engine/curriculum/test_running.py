@@ -160,8 +160,10 @@ def test_a_stage_that_is_made_longer_is_trained_on_and_what_came_of_it_is_refuse
     assert record(trained / "experts")["start"]["told"] == "pretrain@last (iteration 9)"
 
 
-@pytest.mark.parametrize("interrupted", [False, True])
-@pytest.mark.parametrize("change", ["['init']=None", "['init']='pretrain@best:psnr_y'", "['optimizer']='kept'"])
+@pytest.mark.parametrize(
+    ("change", "interrupted"),
+    [("['init']=None", False), ("['init']='pretrain@best:psnr_y'", True), ("['optimizer']='kept'", False)],
+)
 def test_a_stage_that_began_otherwise_is_refused(staged, tmp_path, change, interrupted):
     write(staged, 'default_hooks["checkpoint"]["save_best"]="psnr_y"\nstages=[dict(name="a"), dict(name="b", init="a@last")]\n')
     folder = run_training(staged, tmp_path / "run")

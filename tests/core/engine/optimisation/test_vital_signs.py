@@ -167,6 +167,7 @@ def _steps_and_signs(kind: Any) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides")  # costs a copy, says torch
+@pytest.mark.slow
 def test_two_ranks_read_what_one_process_does_and_raise_the_same_alarm() -> None:
     first, second = on_ranks(steps_and_signs)
     assert first == second
