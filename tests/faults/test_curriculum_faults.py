@@ -60,7 +60,7 @@ def outcome(folder: Path) -> dict:
     found = {}
     for name in KNEES:
         record = json.loads((folder / name / "stage.json").read_text())
-        del record["record"]
+        del record["record"], record["start"]["fingerprint"]  # the file has times of the clock in it
         found[name] = record | {"losses": losses(folder / name)}
     return found
 
