@@ -16,7 +16,7 @@ param_scheduler = [dict(type="LinearLR", start_factor=0.01, by_epoch=False, begi
 default_hooks = dict(
     checkpoint=dict(interval=100),
     pictures=None,
-    knee=dict(type="KneeHook", knee=dict(type="KneeDetector", directions={"psnr_y": +1}, patience=5)))
+    knee=dict(type="KneeHook", knee=dict(type="KneeDetector", directions={"psnr_y": +1}, epsilon=0.1, patience=4)))
 
 stages = [
     dict(name="pretrain"),
@@ -27,5 +27,5 @@ stages = [
     dict(name="finetune", override=dict(
         model=dict(denoiser=_four, expert_shares=_share),
         optim_wrapper=dict(optimizer=dict(lr=2e-4)),
-        train_dataloader=dict(batch_size=2, dataset=dict(pipeline={"1": dict(size=192)})))),
+        train_dataloader=dict(batch_size=2, dataset=dict(pipeline={"1": dict(size=160)})))),
 ]
