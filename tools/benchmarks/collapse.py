@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fine-tunes from several checkpoints of one run until numbers are not finite.")
     parser.add_argument("--config", default=CONFIG, type=Path, help="what is trained (%(default)s)")
     parser.add_argument("--steps", type=int, default=3000, help="iterations of the long run (%(default)s)")
-    parser.add_argument("--decay-steps", type=int, default=1500, help="of a second one, with weight decay (%(default)s)")
+    parser.add_argument("--decay-steps", type=int, default=750, help="of a second one, with weight decay (%(default)s)")
     parser.add_argument("--every", type=int, default=50, help="iterations between their evaluations (%(default)s)")
     parser.add_argument("--tuning-steps", type=int, default=60, help="iterations of a fine-tuning (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the fine-tunings (%(default)s)")

@@ -39,8 +39,8 @@ STARTS = ("late", "knee", "best", "middle", "early")
 """late: the last evaluation; best: that of the highest first metric, which may be one of the others; middle: halfway from the
 knee to the end; early: at half the knee's step."""
 EVERYWHERE = (BARE, PUBLISHED, LARGE)
-"""Conditions that are tried from every start; the others from ELSEWHERE alone."""
-ELSEWHERE = ("late", "knee")
+"""Conditions that are tried from every start; the others from ELSEWHERE alone, where there is something to be cancelled."""
+ELSEWHERE = ("late",)
 
 
 @dataclass(frozen=True)
