@@ -34,7 +34,7 @@ def sum_blocks(k: Tensor, v: Tensor, wide: torch.dtype, rectify: bool) -> Tensor
     for pictures, tokens in _blocks(k, v):
         keys = _load(k[pictures, :, tokens], key_buffer, rectify)
         values = _load(v[pictures, :, tokens], value_buffer)
-        values[..., -1] = 1
+        values[..., -1].fill_(1)
         _flat(total[pictures]).baddbmm_(_flat(keys).transpose(1, 2), _flat(values))
     return total
 
@@ -105,7 +105,7 @@ def _key_gradients(k: Tensor, v: Tensor, dsummary: Tensor, rectify: bool) -> tup
     for pictures, tokens in _blocks(k, v):
         keys = _load(k[pictures, :, tokens], key_buffer, rectify)
         values, dkeys = _load(v[pictures, :, tokens], value_buffer), _like(keys, dkey_buffer)
-        values[..., -1] = 1
+        values[..., -1].fill_(1)
         torch.bmm(_flat(values), _flat(dsummary[pictures]).transpose(1, 2), out=_flat(dkeys))
         torch.bmm(_flat(keys), _flat(dsummary[pictures]), out=_flat(values))  # the values have been read
         _store(dk[pictures, :, tokens], dkeys, keys, rectify)

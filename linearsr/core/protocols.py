@@ -71,7 +71,11 @@ class Stem(Protocol):
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Built as `cls(latent_channels, upscale, latent_factor, guidance_width, **options)`; each is passed if accepted."""
+    """Built as `cls(latent_channels, upscale, latent_factor, guidance_width, **options)`; each is passed if accepted.
+
+    Times are given on z's device. One that says `times_on_host = True` is given them on the CPU in sampling, so that it need
+    not wait for a device to look them up.
+    """
 
     def __call__(
         self, z_t: Tensor, t: Tensor, lr: Tensor | None, guidance: GuidanceTokens | None, *, prepared: Any = None
@@ -132,6 +136,7 @@ class Guider(Protocol):
 
     Built as `cls(log_snr, num_experts, **options)`, each passed if accepted: log_snr(t) of the path; num_experts of the
     denoiser, None for one without. asks_expert: its scales depend on which expert serves a picture.
+    Times are on the CPU, and so may scales be.
     """
 
     asks_expert: bool
@@ -214,7 +219,7 @@ class Solver(Protocol):
     """A pure loop; keeps no state between calls."""
 
     def solve(self, velocity: Velocity, z1: Tensor, times: Tensor) -> Tensor:
-        """z1 [B, C, h, w] at times[0] -> z at times[-1]."""
+        """z1 [B, C, h, w] at times[0] -> z at times[-1]. velocity may be given t on z's device or where `times` are."""
         ...
 
 

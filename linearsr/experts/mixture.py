@@ -76,6 +76,10 @@ class ExpertMixture(nn.Module):
             raise ConfigError(f"denoiser.offload is {offload!r}; wanted None or one of {', '.join(map(repr, OFFLOADS))}")
         if offload is None and offload_folder is not None:
             raise ConfigError('denoiser.offload_folder is set; it is for denoiser.offload="disk"; leave it out')
+        if offload is not None and expert.get("cuda_graphs"):
+            raise ConfigError(
+                "a CUDA graph needs its weights where they were; set denoiser.offload or expert.cuda_graphs, not both"
+            )
         self.router = ROUTERS.build(router, log_snr=log_snr)
         supplied = {
             "latent_channels": latent_channels,
@@ -105,9 +109,24 @@ class ExpertMixture(nn.Module):
         """Latent pixels per token and side; 1 for an expert that does not say."""
         return getattr(self.experts[0], "patch_size", 1)
 
+    @property
+    def tile(self) -> Any:
+        """Of the experts, all of them: as a config of theirs has it. AttributeError for experts without one."""
+        return self.experts[0].tile
+
+    @tile.setter
+    def tile(self, tile: Any) -> None:
+        for expert in self.experts:
+            expert.tile = tile
+
+    @property
+    def times_on_host(self) -> bool:
+        """Whether times are given to it on the CPU in sampling: as its experts want them."""
+        return getattr(self.experts[0], "times_on_host", False)
+
     def assign(self, t: Tensor, lr: Tensor | None) -> Tensor:
         """int64 [B]: which expert serves each picture at t [B]; lr in −1..1, for a router that looks at it."""
-        return self.router.route(t, self._features(lr))
+        return self._route(t, self._features(lr))
 
     def load_balance(self, t: Tensor, lr: Tensor | None) -> Tensor:
         """The load balancing loss of a router that learns, on this batch: a scalar, 1 where the load is equal."""
@@ -134,7 +153,7 @@ class ExpertMixture(nn.Module):
         if self.training and torch.is_grad_enabled() and hasattr(self.router, "weights"):
             given = (lr, guidance) if prepared is None else (prepared.lr, prepared.guidance)
             return self._blend(z_t, t, self.router.weights(t, features), *given)
-        served = self.router.route(t, features)
+        served = self._route(t, features)
         experts: list[int] = served.unique().tolist()
         if len(experts) == 1:
             index = experts[0]
@@ -167,6 +186,10 @@ class ExpertMixture(nn.Module):
         if self.router.depends_on_time_only or lr is None or not hasattr(self.router, "features"):
             return None
         return self.router.features(lr)
+
+    def _route(self, t: Tensor, features: Tensor | None) -> Tensor:
+        """Where t lies, unless pictures are looked at."""
+        return self.router.route(t if features is None else t.to(features.device), features)
 
     def _blend(self, z_t: Tensor, t: Tensor, weights: Tensor, lr: Tensor | None, guidance: GuidanceTokens | None) -> Tensor:
         answers = [expert(z_t, t, lr, guidance) for expert in self.experts]

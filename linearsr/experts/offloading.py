@@ -25,6 +25,7 @@ class HostOffload:
         self.moves = [0] * num_experts
         self._originals: dict[int, list[Tensor]] = {}
         self._arrivals: dict[int, torch.cuda.Event] = {}
+        self._at_work: int | None = None
 
     @property
     def resident(self) -> list[int]:
@@ -38,7 +39,11 @@ class HostOffload:
             expert.cpu()
 
     def use(self, experts: Sequence[nn.Module], index: int, device: torch.device) -> None:
-        """Afterwards expert `index` is on the device and no other is."""
+        """Afterwards expert `index` is on the device, and no other is but one that was fetched in advance while it worked: a
+        second forward on the same step, as with a guider, leaves that one there."""
+        if index == self._at_work and index in self._originals:
+            return
+        self._at_work = index
         for other in [k for k in self._originals if k != index]:
             self._release(experts[other], other)
         if index not in self._originals:
@@ -63,16 +68,17 @@ class HostOffload:
             self._arrivals[index] = stream.record_event()
 
     def release_all(self, experts: Sequence[nn.Module]) -> None:
+        self._at_work = None
         for index in self.resident:
             self._release(experts[index], index)
 
     def _fetch(self, expert: nn.Module, index: int, device: torch.device) -> None:
         """On the CPU too it is a copy, so that every machine runs the same code."""
-        originals = []
-        for tensor in tensors_of(expert):
-            original = self._ready(tensor.data, device)
-            originals.append(original)
-            tensor.data = original.to(device, non_blocking=True, copy=True)
+        tensors = tensors_of(expert)
+        originals = [self._ready(tensor.data, device) for tensor in tensors]
+        copies = [original.to(device, non_blocking=True, copy=True) for original in originals]
+        for tensor, copied in zip(tensors, copies, strict=True):  # once all are there: memory may run out halfway
+            tensor.data = copied
         self._originals[index] = originals
         self.moves[index] += 1
 

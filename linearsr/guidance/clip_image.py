@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import GUIDANCE
-from linearsr.guidance.image_guidance import PatchGuidance, require_transformers
+from linearsr.guidance.image_guidance import PatchGuidance
 from linearsr.guidance.taggers.clip_folder import MEAN, STD
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.vision_folder import vision_folder
@@ -43,7 +43,6 @@ class CLIPImageGuidance(PatchGuidance):
         dtype: str = "float32",
     ):
         who = type(self).__name__
-        require_transformers(who)
         files = vision_folder(who, folder, KINDS, MEAN, STD, "vision_config")
         super().__init__(files, files.number(who, "image_size"), keep_cls, source, device, dtype)
         depth = files.number(who, "num_hidden_layers")

@@ -9,7 +9,7 @@ import torch
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import GUIDANCE
 from linearsr.core.values import require_count
-from linearsr.guidance.image_guidance import PatchGuidance, require_transformers
+from linearsr.guidance.image_guidance import PatchGuidance
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.vision_folder import vision_folder
 
@@ -47,7 +47,6 @@ class DINOGuidance(PatchGuidance):
         dtype: str = "float32",
     ):
         who = type(self).__name__
-        require_transformers(who)
         files = vision_folder(who, folder, tuple(MODELS), MEAN, STD)
         patch = files.number(who, "patch_size")
         if require_count(side, "guidance.side", patch) % patch:

@@ -13,7 +13,6 @@ from linearsr.core.structures import GuidanceTokens
 from linearsr.core.values import require_bool
 from linearsr.guidance.null import zero_token
 from linearsr.guidance.taggers.pictures import checked_pictures, whole_view
-from linearsr.guidance.taggers.weights import require_package
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.files import EncoderFiles
 from linearsr.guidance.text_encoders.fingerprint import fingerprint
@@ -129,11 +128,6 @@ class PatchGuidance(ABC):
 
 
 _CPU = torch.device("cpu")
-
-
-def require_transformers(who: str) -> None:
-    """Raises MissingExtraError where the package is not installed; imports nothing."""
-    require_package(who, "transformers", "transformers")
 
 
 def _device(device: str | None) -> torch.device | None:

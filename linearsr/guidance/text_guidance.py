@@ -55,6 +55,7 @@ class TextGuidance(ABC):
         self.positive = one_text(positive, "guidance.positive", separator)
         self.negative_prompt = " ".join(one_text(negative, "guidance.negative", separator).split())
         self.text_encoder: TextEncoder = TEXT_ENCODERS.build(text_encoder)
+        self._negative: tuple[Any, GuidanceTokens] | None = None
 
     @property
     def width(self) -> int:
@@ -78,7 +79,12 @@ class TextGuidance(ABC):
 
     def __call__(self, image_01: Tensor, prompts: Sequence[str] | None = None) -> GuidanceTokens:
         """[B, 3, H, W] in 0..1 -> tokens [B, L, D] on the picture's device, finite behind the mask too."""
-        return encode_told(self.text_encoder, self.prompts(image_01, prompts)).to(image_01.device)
+        return self.encode(self.prompts(image_01, prompts)).to(image_01.device)
+
+    def encode(self, texts: Sequence[str]) -> GuidanceTokens:
+        """Tokens [B, L, D] of what `prompts` told of B pictures, on the text encoder's device: who has the words need not have
+        the picture looked at again."""
+        return encode_told(self.text_encoder, texts)
 
     def null(self, batch: int) -> GuidanceTokens:
         """A token of zeros, [batch, 1, D], mask True: what a denoiser makes of it are its projection's biases, which it learns.
@@ -88,15 +94,22 @@ class TextGuidance(ABC):
         return zero_token(batch, self.width)
 
     def negative(self, batch: int) -> GuidanceTokens:
-        """The negative prompt's tokens [batch, L, D], the same for all; those of `null` where there is none."""
+        """The negative prompt's tokens [batch, L, D], the same for all; those of `null` where there is none.
+
+        Encoded once, until `unload` or until the text encoder has another device.
+        """
         if not self.negative_prompt:
             return self.null(batch)
-        once = encode_told(self.text_encoder, [self.negative_prompt])
+        device = getattr(self.text_encoder, "device", None)
+        if self._negative is None or self._negative[0] != device:
+            self._negative = device, self.encode([self.negative_prompt])
+        once = self._negative[1]
         return GuidanceTokens(once.tokens.expand(batch, -1, -1), once.mask.expand(batch, -1))
 
     def unload(self) -> None:
         """Gives the memory of its parts back, of those that can; the next call loads again."""
         unload(self.text_encoder)
+        self._negative = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self

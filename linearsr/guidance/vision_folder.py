@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linearsr.core.errors import WeightsError
-from linearsr.guidance.taggers.weights import require_file, require_one_of
+from linearsr.guidance.taggers.weights import require_file, require_one_of, require_package
 from linearsr.guidance.text_encoders.files import CONFIG, INDEX, WEIGHTS, read_json
 
 PREPROCESSOR = "preprocessor_config.json"
@@ -46,11 +46,13 @@ class VisionFolder:
 def vision_folder(
     who: str, folder: str, kinds: Sequence[str], mean: Sequence[float], std: Sequence[float], part: str | None = None
 ) -> VisionFolder:
-    """Looks the files up and reads the JSON ones.
+    """Looks the package and the files up and reads the JSON ones; imports nothing.
 
     kinds: values of "model_type" that are read; mean, std: where the folder does not say; part: of config.json that holds the
-    tower's sizes, where it holds two towers. Raises WeightsError that names the file and where it should be.
+    tower's sizes, where it holds two towers. Raises MissingExtraError without the transformers library, and WeightsError that
+    names the file and where it should be.
     """
+    require_package(who, "transformers", "transformers")
     place = Path(folder)
     config = read_json(who, require_file(who, place / CONFIG, KEY))
     if config.get("model_type") not in kinds:

@@ -50,7 +50,7 @@ class DPMSolver:
         """z1 [B, C, h, w] at times[0] -> z at times[-1], in z1's type. Raises ConfigError for times that do not descend."""
         z, before, came_from = z1, None, 0.0
         for now, then in steps_of(times):
-            x = z - now * velocity(z, at_time(now, z)).to(z.dtype)
+            x = z - now * velocity(z, at_time(now, z, times)).to(z.dtype)
             trend = 0.0 if before is None or self._parted(came_from, now) else _trend(came_from, now, then)
             ahead = x if before is None or trend == 0 else x + trend * (x - before)
             kept = then / now

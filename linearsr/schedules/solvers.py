@@ -1,6 +1,7 @@
 """From noise to a picture by following the velocity. Plain loops: no state, no network, no guidance.
 
-B pictures; z [B, C, h, w]; times float64 [n + 1], descending. `velocity(z, t)` gets t as float64 [B] on z's device.
+B pictures; z [B, C, h, w]; times float64 [n + 1], descending. `velocity(z, t)` gets t as float64 [B], where `times` lie:
+on the host, so that nobody must wait for a device to know what time it is, if they lie there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Euler:
         """z1 [B, C, h, w] at times[0] -> z at times[-1], in z1's type. Raises ConfigError for times that do not descend."""
         z = z1
         for now, then in steps_of(times):
-            z = advance(z, velocity(z, at_time(now, z)), then - now)
+            z = advance(z, velocity(z, at_time(now, z, times)), then - now)
         return z
 
 
@@ -41,8 +42,8 @@ class Heun:
         """z1 [B, C, h, w] at times[0] -> z at times[-1], in z1's type. Raises ConfigError for times that do not descend."""
         z = z1
         for now, then in steps_of(times):
-            slope = velocity(z, at_time(now, z)).to(z.dtype)
+            slope = velocity(z, at_time(now, z, times)).to(z.dtype)
             if then > 0:
-                slope = (slope + velocity(advance(z, slope, then - now), at_time(then, z))) / 2
+                slope = (slope + velocity(advance(z, slope, then - now), at_time(then, z, times))) / 2
             z = advance(z, slope, then - now)
         return z

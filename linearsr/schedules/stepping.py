@@ -19,9 +19,9 @@ def advance(z: Tensor, v: Tensor, step: float) -> Tensor:
     return z + step * v.to(z.dtype)
 
 
-def at_time(time: float, z: Tensor) -> Tensor:
-    """float64 [B] on z's device."""
-    return torch.full((len(z),), time, dtype=torch.float64, device=z.device)
+def at_time(time: float, z: Tensor, times: Tensor) -> Tensor:
+    """float64 [B] for the B pictures of z, on the device of the grid `times`."""
+    return torch.full((len(z),), time, dtype=torch.float64, device=times.device)
 
 
 def steps_of(times: Tensor) -> list[tuple[float, float]]:

@@ -63,6 +63,25 @@ def test_each_expert_is_moved_once_and_two_are_there_only_on_an_experts_last_ste
 
 
 @KINDS
+def test_with_a_second_forward_a_step_as_a_guider_makes_it_each_expert_is_still_moved_once(kind):
+    mixture = make(offload=kind).eval()
+    z, lr, guidance = batch(0, 2)
+    branches = [mixture.prepare(lr, told, TIMES) for told in (guidance, guidance)]
+
+    def velocity(z, t):
+        told, untold = (mixture(z, t, None, None, prepared=branch) for branch in branches)
+        return 2 * told - untold
+
+    with torch.no_grad():
+        SOLVERS.build({"type": "Euler"}).solve(velocity, z, TIMES)
+    assert mixture.offload.moves == [1, 1, 1, 1]
+    assert len(mixture.offload.resident) == 1
+    mixture.offload.release_all(list(mixture.experts))
+    sample(mixture)
+    assert mixture.offload.moves == [2, 2, 2, 2]
+
+
+@KINDS
 def test_without_known_times_nothing_is_fetched_in_advance(kind):
     mixture, most = make(offload=kind).eval(), []
     sample(mixture, told=False, after=lambda: most.append(len(mixture.offload.resident)))

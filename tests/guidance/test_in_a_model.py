@@ -7,6 +7,7 @@ import torch
 
 from linearsr.core.models import LinearSR
 from linearsr.core.structures import SRBatch
+from tests.core.models.guided_models import DENOISER
 from tests.guidance.fakes import ENCODER, TAGGER
 from tests.guidance.test_tag_guidance import painted
 
@@ -16,16 +17,12 @@ TAGS = {"type": "TagGuidance", "tagger": TAGGER, "text_encoder": ENCODER}
 def model(guidance) -> LinearSR:
     parts = {
         "autoencoder": {"type": "ResidualPixelShuffle"},
-        "denoiser": {
-            "type": "LinearDiT", "depth": 1, "width": 16, "head_width": 8, "attention": {"type": "ReLULinearAttention"},
-            "feed_forward": {"type": "GatedConvFeedForward", "ratio": 1.0},
-            "lr_stem": {"type": "ConvStem", "width": 8, "depth": 1},
-        },
+        "denoiser": DENOISER,
         "path": {"type": "RectifiedFlow"},
         "time_sampler": {"type": "UniformTimes"},
         "time_grid": {"type": "UniformGrid"},
         "solver": {"type": "Euler"},
-    }  # fmt: skip
+    }
     torch.manual_seed(0)
     return LinearSR(4, guidance=guidance, **parts)
 

@@ -176,3 +176,18 @@ def test_a_prompt_of_ten_thousand_words_is_read_as_far_as_there_is_room():
 
 def test_a_user_can_print_what_was_told():
     assert repr(ToldTags((Tag("cat"),), "cat")) == "ToldTags(tags=(Tag(name='cat', score=1.0),), prompt='cat')"
+
+
+def test_the_negative_prompt_is_encoded_once_until_the_encoder_is_unloaded_or_moved(monkeypatch):
+    asked, call = [], ToyEncoder.__call__
+    monkeypatch.setattr(ToyEncoder, "__call__", lambda self, texts: asked.append(texts) or call(self, texts))
+    tags = guidance(negative="noise, blur")
+    first = tags.negative(2)
+    assert torch.equal(tags.negative(3).tokens[:2], first.tokens)
+    assert asked == [["noise, blur"]]
+    tags.unload()
+    tags.negative(1)
+    assert len(asked) == 2
+    tags.text_encoder.device = torch.device("meta")
+    tags.negative(1)
+    assert len(asked) == 3

@@ -142,6 +142,20 @@ def test_another_dtype_of_the_same_name_is_refused(run: Run, filled: Path, data:
     assert "holds float32 [L, 4] of ToyGuidance(width=4)" in done.stderr
 
 
+def test_of_a_config_with_stages_every_stages_pictures_are_cached_and_equal_data_sets_once(
+    run: Run, config: Path, filled: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fine").mkdir()
+    write_image(tmp_path / "fine" / "new.png", torch.zeros(3, 24, 24))
+    later = f'dict(train_dataloader=dict(dataset=dict(root="{tmp_path}/fine")))'
+    stages = f'stages = [dict(name="a"), dict(name="b", init="a@last"), dict(name="c", init="b@last", override={later})]'
+    path = config.with_name("staged.py")
+    path.write_text(filled.read_text() + stages)
+    done = run(TOOL, path)
+    assert done.returncode == 0, done.stderr
+    assert "1 entries made, 12 were there" in done.stdout
+
+
 def test_the_table_can_be_read(filled: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "c" / "data.jsonl").read_text().splitlines()]
     assert [(line["name"], line["kind"]) for line in lines] == [(f"p{index}", "hr") for index in range(4)]

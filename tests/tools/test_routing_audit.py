@@ -10,6 +10,7 @@ from linearsr.core.data import collate_pictures
 from linearsr.core.engine.routing_audit import audit, run_routing_audit
 from linearsr.core.models import build_model
 from linearsr.core.weights import write_safetensors
+from tests.core.engine.curriculum.conftest import staged, trained  # noqa: F401  (fixtures)
 from tests.core.engine.test_expert_log import mixture_config
 from tests.tools.conftest import Run
 from tests.tools.test_scripts import refused
@@ -98,3 +99,19 @@ def test_what_cannot_be_audited_is_one_line(run: Run, config: Path, tmp_path: Pa
     refused(run("routing_audit.py", path, "dense.safetensors"), "does not fit")
     refused(run("routing_audit.py", path, "w.safetensors", "--bins", "0"), "--bins is 0")
     assert run_routing_audit(path, tmp_path / "w.safetensors", bins=1, pictures=1)[0].pictures == 1
+
+
+def test_of_a_config_with_stages_the_stage_is_the_one_that_the_checkpoint_names(
+    run: Run,
+    staged: Path,  # noqa: F811
+    trained: Path,  # noqa: F811
+) -> None:
+    whole = run_routing_audit(staged, trained, bins=1, pictures=1)[0]
+    last = run_routing_audit(staged, trained / "sft", bins=1, pictures=1)[0]
+    experts = run_routing_audit(staged, trained / "experts", bins=1, pictures=1)[0]
+    named = run("routing_audit.py", staged, f"{trained}/experts@last", "--bins", "1", "--pictures", "1", "--out", "audit")
+    assert whole == last != experts
+    assert named.returncode == 0, named.stderr
+    written = json.loads(Path(named.stdout.splitlines()[-1]).read_text())
+    assert [level["losses"] for level in written["levels"]] == [level.losses for level in experts.levels]
+    refused(run("routing_audit.py", staged, trained / "pretrain"), "asks experts by time")

@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from experts_report import TITLES, columns, datasets, names, values
+from arm_report import TITLES, columns, datasets, names, values
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator

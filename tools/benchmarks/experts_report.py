@@ -3,95 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
-from typing import Any
 
+from arm_report import Report, failures, figure_tables, names
 from measuring import markdown_table
-
-Report = dict[str, Any]
-TITLES = {"psnr_y": ("PSNR-Y", 3), "niqe": ("NIQE", 2)}
-"""Title and decimals."""
 
 
 def tables(report: Report) -> str:
     """Markdown: figures of each data set, differences from the first arm seed by seed, and what each arm took."""
     if not report["rows"]:
-        return "\n\n".join(_failures(report))
+        return "\n\n".join(failures(report))
     seeds = ", ".join(map(str, report["seeds"]))
     first = (
         f"{report['steps']} iterations of one dense model, then {report['steps']} of each arm from there, seeds {seeds}, one "
         "thread. Mean ± standard deviation over the seeds."
     )
-    blocks = [first]
-    for dataset in datasets(report):
-        head = [dataset, *(f"{TITLES[measure][0]}, {steps} step{'s' * (steps > 1)}" for measure, steps in columns(report))]
-        blocks.append(markdown_table(head, [_bicubic(report, dataset), *_figures(report, dataset)]))
-        if len(report["arms"]) > 1:
-            head[0] = f"{dataset}, less {report['arms'][0]} of the same seed"
-            blocks.append(markdown_table(head, list(_differences(report, dataset))))
     head = ["", "parameters", "training, CPU s", "share of the samples by expert, low to high noise"]
-    blocks.append(markdown_table(head, [_cost(report, name) for name in names(report)]))
-    return "\n\n".join([*blocks, *_failures(report)])
-
-
-def names(report: Report) -> list[str]:
-    """Of the rows, each once."""
-    return list(dict.fromkeys(row["name"] for row in report["rows"]))
-
-
-def datasets(report: Report) -> list[str]:
-    return list(dict.fromkeys(figure["dataset"] for figure in report["rows"][0]["figures"]))
-
-
-def columns(report: Report) -> list[tuple[str, int]]:
-    """(measure, steps) of everything that was measured."""
-    figures = [figure for figure in report["rows"][0]["figures"] if figure["method"] == "model"]
-    steps = list(dict.fromkeys(figure["num_steps"] for figure in figures))
-    return [(m, n) for m in TITLES for n in steps if any(f[m] is not None for f in figures if f["num_steps"] == n)]
-
-
-def values(report: Report, name: str, dataset: str, measure: str, steps: int | None) -> dict[int, float]:
-    """By seed. steps: None for bicubic's."""
-    return {
-        row["seed"]: float(figure[measure])
-        for row in report["rows"]
-        if row["name"] == name
-        for figure in row["figures"]
-        if (figure["dataset"], figure["num_steps"]) == (dataset, steps) and figure[measure] is not None
-    }
-
-
-def differences(report: Report, name: str, dataset: str, measure: str, steps: int) -> list[float]:
-    """From the first arm, of the seeds that both have."""
-    base = values(report, report["arms"][0], dataset, measure, steps)
-    return [value - base[seed] for seed, value in values(report, name, dataset, measure, steps).items() if seed in base]
-
-
-def _bicubic(report: Report, dataset: str) -> list[str]:
-    found = [values(report, report["rows"][0]["name"], dataset, measure, None) for measure, _ in columns(report)]
-    return [
-        "bicubic",
-        *(_mean(list(by.values())[:1], measure) for by, (measure, _) in zip(found, columns(report), strict=True)),
-    ]
-
-
-def _figures(report: Report, dataset: str) -> Iterator[list[str]]:
-    for name in names(report):
-        cells = [_mean(list(values(report, name, dataset, m, n).values()), m) for m, n in columns(report)]
-        yield [name, *cells]
-
-
-def _differences(report: Report, dataset: str) -> Iterator[list[str]]:
-    for name in report["arms"][1:]:
-        yield [name, *(_mean(differences(report, name, dataset, m, n), m, sign="+") for m, n in columns(report))]
-
-
-def _mean(found: Sequence[float], measure: str, sign: str = "") -> str:
-    if not found:
-        return "–"
-    decimals = TITLES[measure][1]
-    spread = f" ± {statistics.stdev(found):.{decimals}f}" if len(found) > 1 else ""
-    return f"{statistics.fmean(found):{sign}.{decimals}f}{spread}"
+    costs = markdown_table(head, [_cost(report, name) for name in names(report)])
+    return "\n\n".join([first, *figure_tables(report), costs, *failures(report)])
 
 
 def _cost(report: Report, name: str) -> list[str]:
@@ -103,7 +31,3 @@ def _cost(report: Report, name: str) -> list[str]:
         f"{statistics.fmean(row['cpu_seconds'] for row in rows):.0f}",
         " / ".join(f"{100 * share:.0f} %" for share in shares),
     ]
-
-
-def _failures(report: Report) -> list[str]:
-    return [f"{name} did not finish: {reason}" for name, reason in report["failed"].items()]

@@ -5,6 +5,7 @@ B pictures; [H, W] picture, [h, w] = [H/f, W/f] latent, f the factor, C the chan
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,6 +98,12 @@ class FrozenAutoencoder(ABC):
     def unload(self) -> None:
         """Gives their memory back; the next call loads it again."""
         self._model = None
+
+    def running(self, model: EncoderDecoder) -> Self:
+        """As this one, with those networks, where the pictures are."""
+        own = copy.copy(self)
+        own._model, own.device = model, None
+        return own
 
     def _run(self, stage: Callable[[EncoderDecoder, Tensor], Tensor], x: Tensor) -> Tensor:
         device = self.device or x.device

@@ -5,7 +5,7 @@ B pictures, C latent channels, (h, w) latent grid, p patch size, N = h/p · w/p 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from linearsr.core.backbones.block import LinearBlock, attention_of_each_block
 from linearsr.core.backbones.cross_attention import CrossTokens, GuidanceProjection, check_guidance, without_padding
+from linearsr.core.backbones.cuda_graphs import Evaluations
 from linearsr.core.backbones.modulation import modulated_norm, scale_shift_table
 from linearsr.core.backbones.patch_embed import PatchEmbed, SinCosPositions
 from linearsr.core.backbones.prepared import Prepared, TimeTables
@@ -54,6 +55,8 @@ class LinearDiT(nn.Module):
     tile:               tokens per side, or (rows, columns) of them: without gradients, a picture of more tokens is computed in
                         tiles of at most that size, exactly, and its activations wait in host memory. Training, where
                         gradients are recorded, computes it whole. Needs additive attention
+    cuda_graphs:        on a CUDA device, without gradients and without tiles, an evaluation is recorded for each shape at its
+                        first use and replayed from then on. Elsewhere there are no graphs, and nothing is recorded
     latent_channels, latent_factor, upscale and guidance_width: supplied by the model, from its own parts.
     """
 
@@ -78,6 +81,7 @@ class LinearDiT(nn.Module):
         zero_init: bool = False,
         activation_checkpointing: bool = False,
         tile: int | Sequence[int] | None = None,
+        cuda_graphs: bool = False,
     ):
         super().__init__()
         cross_head_width = head_width if cross_head_width is None else cross_head_width
@@ -88,6 +92,7 @@ class LinearDiT(nn.Module):
             "cross_qk_norm": cross_qk_norm,
             "zero_init": zero_init,
             "activation_checkpointing": activation_checkpointing,
+            "cuda_graphs": cuda_graphs,
         }
         for key, switch in switches.items():
             require_bool(switch, f"denoiser.{key}")
@@ -100,6 +105,8 @@ class LinearDiT(nn.Module):
         self.latent_channels, self.patch_size, self.guidance_width = latent_channels, patch_size, guidance_width
         self.width, self.stride = width, latent_factor // upscale
         self.activation_checkpointing = activation_checkpointing
+        self.recorded = Evaluations() if cuda_graphs else None
+        self.register_load_state_dict_post_hook(_forget_recordings)
         self.lr_stem = None if lr_stem is None else STEMS.build(lr_stem, stride=self.stride)
         features = 0 if self.lr_stem is None else self.lr_stem.out_channels
         self.patch_embed = PatchEmbed(latent_channels + features, width, patch_size)
@@ -118,6 +125,8 @@ class LinearDiT(nn.Module):
         if zero_init:
             self._start_at_zero()
 
+    times_on_host = True
+
     def forward(
         self,
         z_t: Tensor,
@@ -127,7 +136,7 @@ class LinearDiT(nn.Module):
         *,
         prepared: Prepared | None = None,
     ) -> Tensor:
-        """z_t [B, C, h, w]; t float32 or float64 [B] in 0..1; lr [B, 3, H, W] in −1..1 -> [B, C, h, w].
+        """z_t [B, C, h, w]; t float32 or float64 [B] in 0..1, here or on the CPU; lr [B, 3, H, W] in −1..1 -> [B, C, h, w].
 
         prepared: what `prepare` made of lr and guidance, which are None then. Raises ShapeError or ConfigError.
         """
@@ -142,6 +151,13 @@ class LinearDiT(nn.Module):
         plan = plan_of(grid, self.tile, self.blocks, self.head.weight.device)
         if plan is not None:
             return Sweep(self, plan).velocity(z_t, tables, prepared)
+        if self.recorded is not None and z_t.is_cuda and not torch.is_grad_enabled():
+            return self.recorded(self.evaluate, z_t, tables, prepared)
+        return self.evaluate(z_t, tables, prepared)
+
+    def evaluate(self, z_t: Tensor, tables: TimeTables, prepared: Prepared) -> Tensor:
+        """The whole picture's [B, C, h, w] at the times of `tables`, one or B; it looks at no values."""
+        grid = self.patch_embed.grid_of(z_t)
         x = self.embed(z_t, grid, prepared)
         again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for block, modulation, cross in zip(self.blocks, tables.blocks, prepared.cross, strict=True):
@@ -162,7 +178,7 @@ class LinearDiT(nn.Module):
         )
 
     def tables(self, t: Tensor) -> TimeTables:
-        """t [T] -> the modulation of every block and of the head."""
+        """t [T], here or on the CPU -> the modulation of every block and of the head."""
         embedded = self.time_embed(t)
         shared = self.time_block(F.silu(embedded))
         head = self.scale_shift_table[:, None] + embedded
@@ -197,6 +213,11 @@ class LinearDiT(nn.Module):
         if shape is not None:
             require_additive(self.blocks)
         self._tile = shape
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LinearDiT:
+        """Of torch's `to` and its like."""
+        _forget_recordings(self)
+        return super()._apply(fn, recurse)
 
     @property
     def layers(self) -> list[LinearBlock]:
@@ -266,3 +287,9 @@ class LinearDiT(nn.Module):
                 self.time_block.bias[row * width : (row + 1) * width].zero_()
                 for block in self.layers:
                     block.scale_shift_table[row].zero_()
+
+
+def _forget_recordings(model: LinearDiT, *_: Any) -> None:
+    """The weights may lie elsewhere now."""
+    if model.recorded is not None:
+        model.recorded.forget()

@@ -26,7 +26,7 @@ def sinusoid(t: Tensor) -> Tensor:
 
 
 class TimestepEmbed(nn.Module):
-    """Linear, SiLU, Linear on the sinusoid: t [B] -> [B, dim]."""
+    """Linear, SiLU, Linear on the sinusoid: t [B], here or on the host -> [B, dim]."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -34,4 +34,4 @@ class TimestepEmbed(nn.Module):
         self.linear_2 = nn.Linear(dim, dim)
 
     def forward(self, t: Tensor) -> Tensor:
-        return self.linear_2(F.silu(self.linear_1(sinusoid(t).to(self.linear_1.weight.dtype))))
+        return self.linear_2(F.silu(self.linear_1(sinusoid(t).to(self.linear_1.weight, non_blocking=True))))

@@ -23,7 +23,7 @@ class HRFolder(PictureDataset):
     def __init__(self, root: str | Sequence[str], pipeline: Sequence[dict[str, Any]], name: str | None = None):
         roots = as_paths(root, "HRFolder")
         several, first = len(roots) > 1, roots[0]
-        found = [item for place in roots for item in (read_list(place) if is_list(place) else _below(place, several))]
+        found = [item for place in roots for item in (read_list(place) if is_list(place) else named_below(place, several))]
         pictures = [PictureFiles(own, hr=path) for own, path in found]
         super().__init__(pictures, pipeline, name or (first.stem if is_list(first) else first.name))
 
@@ -76,8 +76,9 @@ def as_paths(root: str | Sequence[str], who: str) -> list[Path]:
     return paths
 
 
-def _below(folder: Path, several: bool) -> list[tuple[str, Path]]:
-    """Names are paths below the folder without the format; with the folder's name in front where there are several."""
+def named_below(folder: Path, several: bool) -> list[tuple[str, Path]]:
+    """(name, picture) of all below the folder. Names are paths below it without the format, with its own name in front where
+    there are several. Raises DataError for a folder without pictures."""
     found = [(path.relative_to(folder).with_suffix(""), path) for path in list_images(folder, recursive=True)]
     return [(str(Path(folder.name) / below if several else below), path) for below, path in found]
 

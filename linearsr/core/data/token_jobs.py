@@ -18,6 +18,7 @@ from linearsr.core.data.token_sights import Sight
 from linearsr.core.data.token_table import PictureLine
 from linearsr.core.errors import ConfigError, DataError, UnreadableError
 from linearsr.core.registries import DATASETS
+from linearsr.core.stages import STAGES, stages_of
 
 PHASES = ("train", "val", "test")
 
@@ -102,13 +103,14 @@ class SeenPictures(Dataset[Seen]):
 
 
 def jobs_of(cfg: Mapping[str, Any], phases: Sequence[str] = PHASES) -> list[Job]:
-    """Of the phases of a config that the data sets' Describe caches. Raises ConfigError where there is none."""
-    loaders = {phase: cfg.get(f"{phase}_dataloader") for phase in phases}
+    """Of the phases of a config that the data sets' Describe caches; with stages, of every stage, equal data sets once.
+
+    Raises ConfigError where there is none.
+    """
     jobs = [
         job
-        for phase, loader in loaders.items()
-        if loader is not None
-        for part in parts_of(DATASETS.build(loader["dataset"]))
+        for phase, dataset in _datasets(cfg, phases)
+        for part in parts_of(DATASETS.build(dataset))
         if (job := _job(part, phase == "train")) is not None
     ]
     if not jobs:
@@ -116,6 +118,16 @@ def jobs_of(cfg: Mapping[str, Any], phases: Sequence[str] = PHASES) -> list[Job]
             f"there is no dict(type='Describe', cache='FOLDER', …) in the pipelines of {', '.join(phases)}; nothing is cached"
         )
     return jobs
+
+
+def _datasets(cfg: Any, phases: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """With their phases."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for own in [stage.cfg for stage in stages_of(cfg)] if STAGES in cfg else [cfg]:
+        loaders = {phase: own.get(f"{phase}_dataloader") for phase in phases}
+        told = [(phase, loader["dataset"]) for phase, loader in loaders.items() if loader is not None]
+        found += [one for one in told if one not in found]
+    return found
 
 
 def jobs_of_folder(pictures: str | Path, like: Job) -> list[Job]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import torch
+
 from linearsr.core import protocols
 from linearsr.core.data.token_cache import Description
 from linearsr.core.data.token_jobs import Job
@@ -36,7 +38,8 @@ def description_of(guidance: Any, sight: Sight) -> Description:
     """
     told = told_of(guidance, sight)
     if told and hasattr(guidance, "encode"):
-        given: GuidanceTokens = guidance.encode([told["prompt"]])
+        with torch.no_grad():
+            given: GuidanceTokens = guidance.encode([told["prompt"]])
         return Description(*finite(given, type(guidance).__name__, sight), told)
     return Description(*look(guidance, sight), told)
 

@@ -20,6 +20,7 @@ from linearsr.core.engine.hooks import (
 from linearsr.core.engine.logging import JSONLinesBackend, TensorboardBackend, WandbBackend, read_log
 from linearsr.core.engine.loops import RestoreTestLoop, RestoreValLoop
 from linearsr.core.engine.optimisation import PrecisionOptimWrapper
+from linearsr.core.engine.restoring import Outcome, RestoreFolderLoop, run_restoring
 from linearsr.core.engine.single_run import NEWEST
 from linearsr.core.engine.testing import run_testing
 from linearsr.core.engine.train_loop import TrainLoop
@@ -35,10 +36,12 @@ __all__ = [
     "KneeHook",
     "LoggerHook",
     "LostSamplesHook",
+    "Outcome",
     "PictureWriterHook",
     "PrecisionOptimWrapper",
     "ProgressHook",
     "ReplicatedModel",
+    "RestoreFolderLoop",
     "RestoreTestLoop",
     "RestoreValLoop",
     "RollBackOnDivergence",
@@ -52,6 +55,7 @@ __all__ = [
     "WandbBackend",
     "is_first_process",
     "read_log",
+    "run_restoring",
     "run_testing",
     "run_training",
 ]

@@ -18,7 +18,7 @@ class RestoreValLoop(ValLoop):
 
     def __init__(self, runner: Any, dataloader: DataLoader | dict, evaluator: Any, num_steps: Sequence[int] | int = (1,)):
         super().__init__(runner, dataloader, evaluator)
-        self.num_steps = _checked(num_steps, "val_cfg.num_steps")
+        self.num_steps = checked_steps(num_steps, "val_cfg.num_steps")
 
     def run(self) -> dict[str, float]:
         return _restore_all(self, "val", self.num_steps)
@@ -30,7 +30,7 @@ class RestoreTestLoop(TestLoop):
 
     def __init__(self, runner: Any, dataloader: DataLoader | dict, evaluator: Any, num_steps: Sequence[int] | int = (1,)):
         super().__init__(runner, dataloader, evaluator)
-        self.num_steps = _checked(num_steps, "test_cfg.num_steps")
+        self.num_steps = checked_steps(num_steps, "test_cfg.num_steps")
 
     def run(self) -> dict[str, float]:
         return _restore_all(self, "test", self.num_steps)
@@ -50,7 +50,8 @@ def _restore_all(loop: Any, phase: str, num_steps: Sequence[int]) -> dict[str, f
     return metrics
 
 
-def _checked(num_steps: Sequence[int] | int, key: str) -> tuple[int, ...]:
+def checked_steps(num_steps: Sequence[int] | int, key: str) -> tuple[int, ...]:
+    """Raises ConfigError, which names `key`."""
     steps = (num_steps,) if isinstance(num_steps, int) else tuple(num_steps)
     if not steps or any(not isinstance(n, int) or n < 1 for n in steps) or len(set(steps)) < len(steps):
         raise ConfigError(f"{key} is {num_steps!r}; wanted different whole numbers ≥ 1, such as [1, 4]")

@@ -19,12 +19,15 @@ from linearsr.core.config import load_config
 from linearsr.core.data import collate_pictures
 from linearsr.core.data.file_checks import check_files
 from linearsr.core.engine.checkpoints import newest_checkpoint
+from linearsr.core.engine.curriculum import tested_stage
+from linearsr.core.engine.training import run_folder
 from linearsr.core.errors import ConfigError, DataError
 from linearsr.core.models import load_model
 from linearsr.core.models.padding import pad_to_multiple
 from linearsr.core.randomness import generator, mix_seed, seed_of_picture, standard_normal
 from linearsr.core.record import run_record
 from linearsr.core.registries import DATASETS
+from linearsr.core.stages import STAGES, stages_of
 
 LOG_SNR_RANGE = (-8.0, 10.0)
 """What the bins cover: a little beyond the range that the published boundaries bisect, −7.0..8.9."""
@@ -84,16 +87,21 @@ def run_routing_audit(
 ) -> tuple[Audit, dict[str, Any]]:
     """The audit on the validation data, and how it was made (`run_record`). Writes nothing.
 
+    checkpoint: weights, or a run's folder for its newest; of a config with stages as in `run_testing`
     bins: noise levels, equal in log-SNR, besides t = 1; pictures: at most so many of the validation data's, None: all
     Raises a LinearSRError for what a user can mend, such as a denoiser without experts.
     """
     cfg = load_config(config, options)
+    asked: str | Path | None = checkpoint
+    if STAGES in cfg:
+        stage, asked = tested_stage(cfg, stages_of(cfg), checkpoint, run_folder(cfg, config, None))
+        cfg = stage.cfg
     if cfg.get("val_dataloader") is None:
         raise ConfigError(f"{config} has no val_dataloader; there are no pictures to audit on")
     for name, number in (("--bins", bins), ("--pictures", 1 if pictures is None else pictures)):
         if number < 1:
             raise ConfigError(f"{name} is {number}; wanted ≥ 1")
-    path = Path(checkpoint)
+    path = Path(asked or checkpoint)
     path = newest_checkpoint(path) if path.is_dir() else path
     model = load_model(cfg, path).to(get_device())
     dataset = DATASETS.build(cfg.val_dataloader["dataset"])

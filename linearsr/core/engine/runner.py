@@ -21,6 +21,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from linearsr.core.data.file_checks import check_files
+from linearsr.core.data.token_agreement import check_described
 from linearsr.core.data.worker_death import worker_deaths_explained
 from linearsr.core.engine.checkpoints import checkpoint_name, collect, group_settings, note_newest, restore, write_checkpoint
 from linearsr.core.engine.distributed import claim_folder, gather_in_memory, load_whole_states, wrap
@@ -87,6 +88,8 @@ def build_data(cfg: Config, *phases: str) -> tuple[dict[str, Any], dict[str, lis
             if "dataset" not in loader:
                 raise ConfigError(f"{phase}_dataloader has no dataset; add dataset=dict(type=…)")
             datasets[f"{phase}_dataloader"] = DATASETS.build(loader["dataset"])
+            guidance = (cfg.get("model") or {}).get("guidance")
+            check_described(datasets[f"{phase}_dataloader"], guidance, f"{phase}_dataloader")
             limit = lost_limit(cfg.get("default_hooks"))
             check_files(datasets[f"{phase}_dataloader"], training=phase == "train", limit=limit)
         if evaluator is not None:

@@ -14,7 +14,7 @@ from linearsr.core.engine.checkpoints import check_same_method, newest_checkpoin
 from linearsr.core.engine.curriculum import tested_stage
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.hooks import PictureWriterHook
-from linearsr.core.engine.runner import build_parts, build_runner
+from linearsr.core.engine.runner import Parts, build_parts, build_runner
 from linearsr.core.engine.training import run_folder
 from linearsr.core.errors import ConfigError
 from linearsr.core.evaluation import PictureMetrics, contact_sheet, write_metrics_json
@@ -39,24 +39,36 @@ def run_testing(
     """
     cfg = load_config(config, options)
     folder = Path(out) if out is not None else run_folder(cfg, config, None)
-    if STAGES in cfg:
-        stage, checkpoint = tested_stage(cfg, stages_of(cfg), checkpoint, run_folder(cfg, config, None))
-        cfg = stage.cfg
+    cfg, weights = chosen(cfg, config, checkpoint)
     if cfg.get("test_dataloader") is None:
         raise ConfigError(f"{config} has no test_dataloader; there is nothing to test on")
     with process_group(launcher, cfg):
-        _test(cfg, folder, checkpoint)
+        _test(cfg, folder, weights)
     return folder
 
 
-def _test(cfg: Config, folder: Path, checkpoint: str | Path | None) -> None:
+def chosen(cfg: Config, config: str | Path, checkpoint: str | Path | None) -> tuple[Config, Path | None]:
+    """The config, or that of its stage, and the file that `checkpoint` means, or None."""
+    if STAGES in cfg:
+        stage, checkpoint = tested_stage(cfg, stages_of(cfg), checkpoint, run_folder(cfg, config, None))
+        cfg = stage.cfg
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        checkpoint = newest_checkpoint(Path(checkpoint))
+    return cfg, None if checkpoint is None else Path(checkpoint)
+
+
+def build_tested(cfg: Config, checkpoint: Path | None, *phases: str) -> Parts:
+    """As `build_parts`, with the checkpoint's weights. Raises WeightsError if they do not fit."""
+    parts = build_parts(cfg, *phases)
+    if checkpoint is not None:
+        load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
+        check_same_method(checkpoint, cfg.model.to_dict())
+    return parts
+
+
+def _test(cfg: Config, folder: Path, checkpoint: Path | None) -> None:
     with together():
-        parts = build_parts(cfg, "test")
-        if checkpoint is not None and Path(checkpoint).is_dir():
-            checkpoint = newest_checkpoint(Path(checkpoint))
-        if checkpoint is not None:
-            load_strict(parts.model, read_state_dict(checkpoint), str(checkpoint))
-            check_same_method(Path(checkpoint), cfg.model.to_dict())
+        parts = build_tested(cfg, checkpoint, "test")
     record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
     runner = build_runner(cfg, folder, parts)
     writer = PictureWriterHook(folder)

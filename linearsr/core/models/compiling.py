@@ -18,6 +18,8 @@ from linearsr.core.errors import ConfigError, nearest
 
 OPTIONS = ("backend", "mode", "dynamic", "fullgraph", "options")
 """torch.compile's own."""
+GRAPHS_OF_ITS_OWN = ("reduce-overhead", "max-autotune")
+"""Modes in which torch.compile makes CUDA graphs too, one for each block; a graph cannot be recorded in a graph."""
 OFF = "or set model.compile_denoiser=False"
 
 
@@ -29,14 +31,20 @@ def compile_blocks(denoiser: nn.Module, setting: Mapping[str, Any] | bool) -> No
     (EMA's) is not compiled.
 
     setting: torch.compile's options, see OPTIONS; True for its defaults; False: nothing is done.
-    Raises ConfigError for another key, for values that torch refuses, and, where the backend is inductor (the default),
-    if what it needs on this machine is missing.
+    Raises ConfigError for another key, for values that torch refuses, for CUDA graphs of both kinds, and, where the backend is
+    inductor (the default), if what it needs on this machine is missing.
     """
     if setting is None or setting is False:
         return
     options = dict(_checked(setting))
     if options.get("backend", "inductor") == "inductor":
         _require_inductor()
+    recorded = any(getattr(part, "recorded", None) is not None for part in denoiser.modules())
+    if recorded and options.get("mode") in GRAPHS_OF_ITS_OWN:
+        raise ConfigError(
+            f"denoiser.cuda_graphs is set, and model.compile_denoiser.mode={options['mode']!r} makes CUDA graphs of its own; "
+            'leave one out, or set mode="max-autotune-no-cudagraphs"'
+        )
     for region in regions(denoiser):
         try:
             region.compile(**options)

@@ -37,7 +37,7 @@ def build_guider(
 def guided(
     guider: Guider, conditional: Velocity, unconditional: Velocity, assign: Callable[[Tensor], Tensor] | None = None
 ) -> Velocity:
-    """What `guider` makes of two velocities.
+    """What `guider` makes of two velocities, which get t as the solver has it.
 
     assign(t [B]) -> int64 [B], each picture's expert, for a guider that asks. The unconditional velocity is asked for where
     some picture's scale is not 1; the others of its batch keep their conditional one exactly. It is a call of its own: that
@@ -45,11 +45,13 @@ def guided(
     """
 
     def velocity(z: Tensor, t: Tensor) -> Tensor:
-        scale = guider.scales(t, assign(t) if guider.asks_expert and assign is not None else None)
-        alone = scale == 1
+        on_host = t.cpu()
+        expert = assign(t).cpu() if guider.asks_expert and assign is not None else None
+        scale = guider.scales(on_host, expert)
         v = conditional(z, t)
-        if bool(alone.all()):
+        if bool((scale == 1).all()):
             return v
-        return torch.where(alone.view(-1, 1, 1, 1), v, guider.combine(v, unconditional(z, t), scale))
+        scale = scale.to(v.device, non_blocking=True)
+        return torch.where((scale == 1).view(-1, 1, 1, 1), v, guider.combine(v, unconditional(z, t), scale))
 
     return velocity

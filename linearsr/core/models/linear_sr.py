@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,7 +19,9 @@ from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models.compiling import compile_blocks
 from linearsr.core.models.expert_training import expert_training
+from linearsr.core.models.fitting import AsSet, Fitting
 from linearsr.core.models.guiding import Velocity, build_guider, guided
+from linearsr.core.models.memory_planner import MemoryPlanner
 from linearsr.core.models.padding import pad_to_multiple
 from linearsr.core.models.telling import Prompts, told, untold, with_drops
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
@@ -42,6 +44,8 @@ class LinearSR(BaseModel):
     away from (SeeSR 0.5, Sana 0.1).
     compile_denoiser: torch.compile's options, such as dict(mode="max-autotune"), or True for its defaults.
     expert_shares, expert_loss_weights (a number for each expert) and expert_balance: how they train, see `ExpertTraining`.
+    memory_gib: what `restore` may take, in GiB, or "device" for what the device has free, see `MemoryPlanner`: pictures that do
+    not fit are restored in tiles. None: whatever it takes.
     What the model supplies to its parts: latent_channels, latent_factor, upscale, guidance_width, log_snr, num_experts.
     """
 
@@ -62,6 +66,7 @@ class LinearSR(BaseModel):
         expert_shares: Sequence[float] | None = None,
         expert_loss_weights: Sequence[float] | None = None,
         expert_balance: float | None = None,
+        memory_gib: float | str | None = None,
     ):
         super().__init__()
         self.upscale = upscale
@@ -96,6 +101,7 @@ class LinearSR(BaseModel):
 
         for frozen in self._frozen:
             frozen.requires_grad_(False)
+        self.fitting = AsSet() if memory_gib is None else MemoryPlanner(memory_gib)
         compile_blocks(self.denoiser, compile_denoiser)
 
     def train(self, mode: bool = True) -> LinearSR:
@@ -153,20 +159,26 @@ class LinearSR(BaseModel):
         height, width = (side * self.upscale for side in lr.shape[-2:])
         guidance = self._look(lr, lr, prompts, guidance)
         lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1
-        times = self.time_grid.times(num_steps).to(lr.device)
-        velocity = self._prepared_velocity(lr_pm1, guidance, times)
-        z1 = standard_normal(self._latent_shape(lr_pm1), [generator(seed) for seed in seeds]).to(lr)
-        z0 = self.solver.solve(velocity, z1, times)
-        image_pm1 = self.autoencoder.decode(z0, lr_pm1)
-        return ((image_pm1 + 1) / 2).clamp(0, 1)[..., :height, :width]
+        times = self.time_grid.times(num_steps)
+        with self.fitting.begin(self, lr, num_steps, guidance) as fit:
+            velocity = self._prepared_velocity(lr_pm1, guidance, times, fit)
+            z1 = standard_normal(self._latent_shape(lr_pm1), [generator(seed) for seed in seeds]).to(lr)
+            z0 = self.solver.solve(velocity, z1, times)
+            del velocity, z1  # decoding may need their room
+            image_pm1 = fit.decode(self.autoencoder.decode, z0, lr_pm1)
+        return (image_pm1 + 1).div_(2).clamp_(0, 1)[..., :height, :width]
 
     def velocity(
         self, z_t: Tensor, t: Tensor, lr: Tensor | None = None, guidance: GuidanceTokens | None = None, *, prepared: Any = None
     ) -> Tensor:
-        """v [B, C, h, w] at z_t and t [B], from the LR in −1..1 and its guidance or from what `prepare` made of them."""
+        """v [B, C, h, w] at z_t and t [B], from the LR in −1..1 and its guidance or from what `prepare` made of them.
+
+        t: on z_t's device, or on the CPU for a denoiser with `times_on_host`.
+        """
         if self.preconditioner is None:
             return self.denoiser(z_t, t, lr, guidance, prepared=prepared)
-        c_in, c_skip, c_out = (scale.to(z_t.dtype).view(-1, 1, 1, 1) for scale in self.preconditioner.scales(t))
+        scales = self.preconditioner.scales(t)
+        c_in, c_skip, c_out = (scale.to(z_t, non_blocking=True).view(-1, 1, 1, 1) for scale in scales)
         return c_skip * z_t + c_out * self.denoiser(c_in * z_t, t, lr, guidance, prepared=prepared)
 
     def forward(
@@ -221,18 +233,23 @@ class LinearSR(BaseModel):
     ) -> GuidanceTokens | None:
         return told(self.guidance, hr if getattr(self.guidance, "source", "lr") == "hr" else lr, prompts, given)
 
-    def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor) -> Velocity:
-        """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used."""
-        prepared, guidance = self.denoiser.prepare(lr, tokens, times), self.guidance
+    def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor, fit: AsSet | Fitting) -> Velocity:
+        """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used.
+
+        times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them.
+        """
+        place, guidance = "cpu" if getattr(self.denoiser, "times_on_host", False) else lr.device, self.guidance
+        prepare, velocity = partial(fit.denoise, self.denoiser.prepare), partial(fit.denoise, self.velocity)
+        prepared = prepare(lr, tokens, times.to(place))
 
         def conditional(z: Tensor, t: Tensor) -> Tensor:
-            return self.velocity(z, t, prepared=prepared)
+            return velocity(z, t.to(place), prepared=prepared)
 
         if self.guider is None or guidance is None:
             return conditional
-        branch = cache(lambda: self.denoiser.prepare(lr, untold(guidance, len(lr)).to(lr.device), times))
-        assign = (lambda t: self.denoiser.assign(t, lr)) if self.guider.asks_expert else None
-        return guided(self.guider, conditional, lambda z, t: self.velocity(z, t, prepared=branch()), assign)
+        branch = cache(lambda: prepare(lr, untold(guidance, len(lr)).to(lr.device), times.to(place)))
+        assign = (lambda t: self.denoiser.assign(t.to(place), lr)) if self.guider.asks_expert else None
+        return guided(self.guider, conditional, lambda z, t: velocity(z, t.to(place), prepared=branch()), assign)
 
     def _latent_shape(self, lr: Tensor) -> tuple[int, int, int]:
         height, width = (side * self.upscale // self.autoencoder.factor for side in lr.shape[-2:])

@@ -17,6 +17,7 @@ from linearsr.core.costs import flops_of
 from linearsr.core.planning.memory import Memory, Piece
 from linearsr.core.planning.roofline import Work
 from linearsr.core.planning.shadows import Arguments, tensors_in
+from linearsr.core.planning.weights import parts_with_weights
 
 REST = "rest"
 """The phase of what belongs to no other."""
@@ -84,13 +85,17 @@ class Ledger:
 
     def __init__(self, model: nn.Module):
         self.memory = Memory()
+        self.peaks: defaultdict[str, int] = defaultdict(int)
+        """Of each phase: the most bytes that were alive while it ran."""
         self.calls: defaultdict[str, list[Account]] = defaultdict(list)
-        self._names = {id(module): name for name, module in model.named_modules()}
+        parts = parts_with_weights(model)
+        self._names = {id(module): _join(part, name) for part, own in parts.items() for name, module in own.named_modules()}
         self._running: list[str] = [""]
         self._open: list[Account] = [Account()]
         self.calls[REST].append(self._open[0])
-        for name, parameter in model.named_parameters():
-            self.memory.piece(parameter, there=True).weights = name.rpartition(".")[0]
+        for part, own in parts.items():
+            for name, parameter in own.named_parameters():
+                self.memory.piece(parameter, there=True).weights = _join(part, name).rpartition(".")[0]
 
     def note(self, operation: Any, arguments: Arguments, inputs: Sequence[Tensor], out: Any) -> None:
         """A `Watcher` of shadows."""
@@ -122,6 +127,7 @@ class Ledger:
             yield account
         finally:
             account.growth = memory.peak - before
+            self.peaks[name] = max(self.peaks[name], memory.peak)
             memory.peak = max(peak, memory.peak)
             account.close(memory.alive())
             self._open.pop()
@@ -130,7 +136,8 @@ class Ledger:
     def book(self, name: str, account: Account) -> None:
         """Adds a call that is not made, such as one that is like an earlier one."""
         self.calls[name].append(account)
-        self.memory.peak = max(self.memory.peak, self.memory.live + account.growth)
+        self.peaks[name] = max(self.peaks[name], self.memory.live + account.growth)
+        self.memory.peak = max(self.memory.peak, self.peaks[name])
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -152,6 +159,10 @@ class Ledger:
     def work(self, phase: str) -> Work:
         """Of all calls together."""
         return sum((account.work for account in self.calls.get(phase, [])), Work(0, 0))
+
+
+def _join(part: str, name: str) -> str:
+    return ".".join(filter(None, (part, name)))
 
 
 def alike(name: str) -> str:

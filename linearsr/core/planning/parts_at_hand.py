@@ -28,6 +28,7 @@ def ready_to_build(
     """
     ready, notes = copy.deepcopy(dict(model)), []
     ready["compile_denoiser"] = False
+    ready.pop("memory_gib", None)
     if ready.get("guidance") is not None:
         ready["guidance"], more = _tokens(ready["guidance"], tokens, guidance_width)
         notes += more

@@ -20,6 +20,7 @@ from linearsr.core.planning.parameters import count_parameters, parameters_by_pa
 from linearsr.core.planning.parts_at_hand import ready_to_build
 from linearsr.core.planning.rehearsal import DECODE, ENCODE, EVALUATION, Rehearsal
 from linearsr.core.planning.roofline import Device, Work
+from linearsr.core.planning.tiles import Choice, Need, Needs, Tiles
 from linearsr.core.stages import STAGES, find_stage, stages_of
 
 Plain = dict[str, Any]
@@ -69,6 +70,7 @@ def _plan(cfg: Config, model: Mapping[str, Any], step: TrainStep | None, device:
     weights = rehearsal.resident_bytes()
     ledger = rehearsal.restore(*asked.size, steps, dtype=DTYPES[dtype])
     lr_bytes = 3 * asked.size[0] * asked.size[1] * WORD
+    room = device.memory - weights - lr_bytes
     return {
         "denoiser": model["denoiser"]["type"],
         "upscale": model["upscale"],
@@ -78,10 +80,29 @@ def _plan(cfg: Config, model: Mapping[str, Any], step: TrainStep | None, device:
             "dtype": dtype,
             **_costs(ledger, device, _dtypes(rehearsal, dtype)),
             "memory": _memory(device, weights=weights, picture=lr_bytes, work=ledger.memory.peak),
+            "tiles": None if ledger.memory.peak <= room else _tiles(rehearsal, asked, steps, dtype, room),
         },
         "layers": _layers(min(ledger.calls[EVALUATION], key=lambda call: (call.work.flops, call.work.bytes)), device, dtype),
         "train": None if step is None else _train(rehearsal, step, weights, device),
     }
+
+
+def _tiles(rehearsal: Rehearsal, asked: Asked, steps: int, dtype: str, room: float) -> str:
+    """In which `model.memory_gib` would restore it, in words."""
+    known, choice = Needs(), Choice.of(rehearsal.model, asked.size)
+
+    def rehearse(tiles: Tiles) -> Need:
+        tiles.put_on(rehearsal.model)
+        return Need.of(rehearsal.restore(*asked.size, steps, dtype=DTYPES[dtype]))
+
+    def need(tiles: Tiles) -> Need:
+        return known.of(asked.size, tiles, lambda: rehearse(tiles))
+
+    before = Tiles.of(rehearsal.model)
+    tiles = choice.largest(need, room)
+    fits = need(tiles).total <= room
+    before.put_on(rehearsal.model)
+    return str(tiles) if fits else "it fits in no tiles, either"
 
 
 def _train(rehearsal: Rehearsal, step: TrainStep, weights: int, device: Device) -> Plain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from linearsr.core.planning.ledger import Account, Ledger
-from linearsr.core.planning.memory import Memory
 from linearsr.core.planning.optimizer_trial import try_optimizer
 from linearsr.core.planning.roofline import Work
 from linearsr.core.planning.shadows import Shadows, empty_weights
+from linearsr.core.planning.weights import bytes_of, parts_with_weights, weight_bytes
 from linearsr.core.registries import MODELS
 from linearsr.core.structures import SRBatch
 
@@ -22,25 +22,33 @@ EVALUATION, PREPARE, ENCODE, DECODE, BACKWARD, STEP = "evaluation", "prepare", "
 
 
 class Rehearsal:
-    """Builds a model dict's model as shapes. In `restore` and `train` it does what it would do on a CPU, on shapes.
+    """A model as shapes: in `restore` and `train` it does what it would do on a CPU, on shapes.
 
+    model: a model dict, or one that is made of shadows already (`shadow_copy`); neither plans for memory itself
     in_strips: False for a device other than a CPU, on which a feed-forward works on the whole picture at once
     """
 
-    def __init__(self, model: Mapping[str, Any], *, in_strips: bool = True):
+    def __init__(self, model: Mapping[str, Any] | nn.Module, *, in_strips: bool = True):
         self.shadows = Shadows()
-        with self.shadows:
-            self.model: Any = MODELS.build(model)
-        empty_weights(self.model)
+        self.model: Any = model if isinstance(model, nn.Module) else self._build(model)
         if not in_strips:
             for module in self.model.modules():
                 if hasattr(module, "strip_tokens"):
                     module.strip_tokens = 2**62
 
-    def restore(self, height: int, width: int, num_steps: int, batch: int = 1, dtype: torch.dtype | None = None) -> Ledger:
-        """Of LR pictures of that size; dtype: of autocast. Calls of the denoiser like earlier ones are booked, not made."""
+    def restore(
+        self,
+        height: int,
+        width: int,
+        num_steps: int,
+        batch: int = 1,
+        dtype: torch.dtype | None = None,
+        of: torch.dtype = torch.float32,
+    ) -> Ledger:
+        """Of LR pictures of that size; dtype: of autocast; of: of the pictures. Calls of the denoiser like earlier ones are
+        booked, not made."""
         model = self.model.eval()
-        lr = torch.zeros(batch, 3, height, width)
+        lr = torch.zeros(batch, 3, height, width, dtype=of)
         with self._booked(lr, repeat=True) as ledger, torch.no_grad(), _autocast(dtype):
             model.restore(lr, num_steps, list(range(batch)))
         return ledger
@@ -67,12 +75,20 @@ class Rehearsal:
         return ledger
 
     def resident_bytes(self) -> int:
-        """Of parameters and buffers."""
-        return _bytes_of([*self.model.parameters(), *self.model.buffers()])
+        """Of parameters and buffers, the autoencoder's own too."""
+        return weight_bytes(self.model)
 
     def trained_bytes(self) -> int:
         """Of the parameters that training changes: of an average of them, too."""
-        return _bytes_of([parameter for parameter in self.model.parameters() if parameter.requires_grad])
+        return bytes_of(parameter for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def _build(self, described: Mapping[str, Any]) -> Any:
+        with self.shadows:
+            model = MODELS.build({key: value for key, value in described.items() if key != "memory_gib"})
+            parts = parts_with_weights(model)
+        for part in parts.values():
+            empty_weights(part)
+        return model
 
     @contextmanager
     def _booked(self, *there: Tensor | None, repeat: bool = False) -> Iterator[Ledger]:
@@ -126,14 +142,6 @@ class _Evaluations:
         if self.router is None or not self.router.depends_on_time_only:
             return ()
         return tuple(self.router.route(t).tolist())
-
-
-def _bytes_of(tensors: Iterable[Tensor]) -> int:
-    """Shared storages once."""
-    memory = Memory()
-    for tensor in tensors:
-        memory.piece(tensor)
-    return memory.live
 
 
 def _in_phase(ledger: Ledger, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:

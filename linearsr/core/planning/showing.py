@@ -72,6 +72,8 @@ def _show_stage(stage: Plain, lr: Sequence[int], console: Console) -> None:
     _table(console, "parameters of the denoiser", ["part", "million"], rows)
     scale, words = stage["upscale"], f"{restore['num_steps']} steps, {restore['dtype']}"
     _costs(console, f"a picture {lr[0]}×{lr[1]} -> {lr[0] * scale}×{lr[1] * scale}, {words}", restore)
+    if restore["tiles"] is not None:
+        _say(console, f"with model.memory_gib: {restore['tiles']}")
     layers = [
         [layer["layer"], layer["count"], *_work(layer), f"{layer['intensity']:.1f}", layer["bound"], duration(layer["seconds"])]
         for layer in stage["layers"]

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from linearsr.core.structures import GuidanceTokens
 
 
-class TokensOfSize:
+class TokensOfSize(nn.Module):
     """Guidance of `length` tokens, `width` wide, that looks at nothing."""
 
     source, cacheable = "lr", False
 
     def __init__(self, width: int, length: int):
+        super().__init__()
         self.width, self.length = width, length
 
-    def __call__(self, image_01: Tensor, prompts: object = None) -> GuidanceTokens:
+    def forward(self, image_01: Tensor, prompts: object = None) -> GuidanceTokens:
         return self._tokens(len(image_01), self.length)
 
     def null(self, batch: int) -> GuidanceTokens:

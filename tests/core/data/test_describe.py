@@ -14,11 +14,12 @@ from linearsr.core.data.samplers import DrawIndex
 from linearsr.core.data.token_filling import fill_tokens
 from linearsr.core.data.token_jobs import jobs_of
 from linearsr.core.data.token_looking import Lookers, description_of
-from linearsr.core.data.token_sights import look
+from linearsr.core.data.token_sights import build_guidance, look
 from linearsr.core.errors import ConfigError, DataError
 from tests.core.data import toy_guidance
 from tests.core.data.conftest import picture
 from tests.core.data.toy_guidance import TYPE, ToyGuidance
+from tests.guidance.fakes import ENCODER, TAGGER, ToyEncoder, ToyTagger
 
 TOY = {"type": TYPE}
 LOAD = {"type": "LoadPictures"}
@@ -212,6 +213,20 @@ def test_guidance_whose_words_and_tokens_are_had_apart_looks_once(monkeypatch: p
     assert toy_guidance.Reader.looks == 1
     assert found.told == {"prompt": "brightness 0.50"}
     assert torch.equal(found.tokens, look(reader, sight)[0])
+
+
+def test_a_picture_is_tagged_once_for_its_words_and_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    tagged, encoded = [], []
+    tag, encode = ToyTagger.__call__, ToyEncoder.__call__
+    monkeypatch.setattr(ToyTagger, "__call__", lambda self, image: tagged.append(1) or tag(self, image))
+    monkeypatch.setattr(ToyEncoder, "__call__", lambda self, texts: encoded.append(1) or encode(self, texts))
+    guidance = build_guidance({"type": "TagGuidance", "tagger": TAGGER, "text_encoder": ENCODER})
+    sight = Describe(TOY).sight(sample())
+    found = description_of(guidance, sight)
+    assert (len(tagged), len(encoded)) == (1, 1)
+    tokens, mask = look(guidance, sight)
+    assert torch.equal(found.tokens, tokens)
+    assert torch.equal(found.mask, mask)
 
 
 def test_pictures_of_several_lengths_make_one_batch(photos: Path, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linearsr.core.data.cache import read_entry
 from linearsr.core.data.recent import Recent
 from linearsr.core.data.token_cache import RECORD, Description, TokenCache
+from linearsr.core.data.token_entry import read_whole
 from linearsr.core.data.token_table import PictureLine, known_pictures, read_table, table_path, write_table
 from linearsr.core.errors import ConfigError, DataError
 from tests import strategies
@@ -45,6 +47,57 @@ def test_what_is_put_comes_back_bit_for_bit(tmp_path_factory, seed: int, length:
     assert torch.equal(found.tokens, kept.tokens)
     assert torch.equal(found.mask, kept.mask)
     assert found.told == kept.told
+
+
+@settings(max_examples=30)
+@given(seed=strategies.seeds, length=st.integers(0, 9), dtype=st.sampled_from(DTYPES), words=WORDS)
+def test_an_entry_read_in_one_go_is_what_the_general_reader_gives(tmp_path_factory, seed, length, dtype, words) -> None:
+    cache = begun(tmp_path_factory.mktemp("c"), dtype=dtype)
+    key = cache.key("content", None)
+    cache.put(key, description(seed, length, dtype, prompt=words), "photo")
+    path = cache.entries.path(key)
+    quick, slow = read_whole(path), read_entry(path)
+    assert quick is not None
+    assert quick.keys() == slow.keys()
+    assert all(torch.equal(quick[name], slow[name]) and quick[name].dtype == slow[name].dtype for name in slow)
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenCache, str]:
+    cache = begun(tmp_path_factory.mktemp("entry"))
+    key = cache.key("content", None)
+    cache.put(key, description(told="words"), "photo")
+    return cache, key
+
+
+@settings(max_examples=200)
+@given(data=st.data(), change=st.integers(1, 255), cut=st.booleans())
+def test_a_changed_byte_or_a_cut_anywhere_is_refused_or_changes_nothing(entry, data, change: int, cut: bool) -> None:
+    """A space behind the header that becomes a tab changes nothing."""
+    cache, key = entry
+    path, kept = cache.entries.path(key), cache.get(key)
+    whole = path.read_bytes()
+    place, named = data.draw(st.integers(0, len(whole) - 1)), []
+    try:
+        path.write_bytes(whole[:place] if cut else whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+        found = cache.get(key)
+        assert not cut
+        assert torch.equal(found.tokens, kept.tokens)
+        assert torch.equal(found.mask, kept.mask)
+        assert found.told == kept.told
+    except DataError as error:
+        named.append(key in str(error))
+    finally:
+        path.write_bytes(whole)
+    assert named in ([], [True])
+
+
+def test_tokens_whose_sum_overflows_are_finite(tmp_path: Path) -> None:
+    cache = begun(tmp_path, dtype=torch.float16)
+    key = cache.key("content", None)
+    large = Description(torch.full((3, 4), 60000.0, dtype=torch.float16), torch.ones(3, dtype=torch.bool))
+    cache.put(key, large, "photo")
+    assert torch.equal(cache.get(key).tokens, large.tokens)
 
 
 def test_keys_differ_by_content_prompt_identity_and_dtype(tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from linearsr.core.config import load_config
+from linearsr.core.data import HRFolder
+from linearsr.core.data.token_agreement import check_described
 from linearsr.core.data.token_filling import fill_tokens
 from linearsr.core.data.token_jobs import jobs_of
 from linearsr.core.data.token_looking import Lookers
 from linearsr.core.engine import read_log, run_training
+from linearsr.core.errors import ConfigError
 from linearsr.core.weights import read_state_dict
 
 GUIDANCE = {
@@ -63,3 +66,24 @@ def test_training_from_the_cache_asks_no_encoder_and_is_training_with_live_ones_
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert any("cross" in key for key in one)
+
+
+def test_a_describe_of_another_guidance_than_the_models_is_refused_before_the_run(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.py"
+    path.write_text(CONFIG.format(config=config, guidance=GUIDANCE["toy"], cache=None, workers=0))
+    with pytest.raises(
+        ConfigError,
+        match=r"train_dataloader: Describe\.guidance of data is ToyGuidance\(width=4\), and model\.guidance is "
+        r"ToyGuidance\(width=6\); change Describe\.guidance",
+    ):
+        run_training(path, tmp_path / "run", options={"model.guidance.width": 6})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_negative_prompt_may_differ(config: Path) -> None:
+    told = {"type": "PromptGuidance", "text": "a photo", "text_encoder": {"type": "tests.guidance.fakes.ToyEncoder"}}
+    root = str(load_config(config).train_dataloader.dataset.root)
+    dataset = HRFolder(root, [{"type": "LoadPictures"}, {"type": "Describe", "guidance": told}])
+    check_described(dataset, told | {"negative": "noise"}, "train_dataloader")
+    with pytest.raises(ConfigError, match="a painting"):
+        check_described(dataset, told | {"text": "a painting"}, "train_dataloader")

@@ -8,16 +8,8 @@ import torch
 from linearsr.core.errors import WeightsError
 from linearsr.core.models.starting import start_from
 from linearsr.core.registries import MODELS
+from tests.core.models.guided_models import DENOISER as EXPERT
 
-EXPERT = {
-    "type": "LinearDiT",
-    "depth": 1,
-    "width": 16,
-    "head_width": 8,
-    "attention": {"type": "ReLULinearAttention"},
-    "feed_forward": {"type": "GatedConvFeedForward", "ratio": 1.0},
-    "lr_stem": {"type": "ConvStem", "width": 8, "depth": 1},
-}
 MIXTURE = {"type": "ExpertMixture", "router": {"type": "UniformRouter", "num_experts": 2}, "expert": EXPERT}
 
 

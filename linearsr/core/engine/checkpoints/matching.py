@@ -18,6 +18,7 @@ NEEDED = ("meta", "optimizer", "message_hub", "random_state")
 
 FREE = (
     "time_sampler", "time_grid", "solver", "compile_denoiser", "activation_checkpointing", "tile", "strip_tokens",
+    "memory_gib", "cuda_graphs",
     "offload", "offload_folder", "expert_shares", "expert_loss_weights", "expert_balance", "guider", "guidance_drop",
     "positive", "negative",
 )  # fmt: skip

@@ -107,6 +107,10 @@ def _check(module: nn.Module, units: Sequence[str]) -> None:
         )
     if any(getattr(part, "tile", None) for part in denoiser.modules()):
         raise ConfigError("ShardedModel computes whole pictures only; set model.denoiser.tile=None")
+    if any(getattr(part, "recorded", None) is not None for part in denoiser.modules()):
+        raise ConfigError(
+            "a CUDA graph needs weights that stay, and ShardedModel's come and go; set denoiser.cuda_graphs=False"
+        )
     others = [name for name, p in module.named_parameters() if p.requires_grad and not name.startswith("denoiser.")]
     if others:
         raise ConfigError(

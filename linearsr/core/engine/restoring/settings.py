@@ -1,0 +1,91 @@
+"""What a folder of restored pictures was made with: OUT/run.json. All of its pictures are made alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mmengine.config import Config
+
+from linearsr.core.atomic import write_text
+from linearsr.core.data.lr_pictures import sha256_of
+from linearsr.core.errors import ConfigError
+from linearsr.core.inspection.differences import Difference, differences
+from linearsr.core.record import run_record
+
+RECORD: Final = "run.json"
+NO_MATTER: Final = ("memory_gib",)
+"""Keys of the model that decide how a picture is made to fit, not what becomes of it: tiles are exact."""
+SHOWN: Final = 5
+"""Differences that a message names."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """settings: what decides how a restored picture looks, plain JSON; another value makes another picture.
+    record: who did it: command, config, checkpoint, versions."""
+
+    settings: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @staticmethod
+    def of(cfg: Config, checkpoint: Path | None, pipeline: Sequence[Mapping[str, Any]], num_steps: int) -> Made:
+        """checkpoint: a file, or None for the model as it is built, which then depends on the config's seed."""
+        settings: dict[str, Any] = {
+            "model": {key: value for key, value in cfg.model.to_dict().items() if key not in NO_MATTER},
+            "pipeline": [dict(step) for step in pipeline],
+            "num_steps": num_steps,
+        }
+        if checkpoint is None:
+            settings["randomness"] = dict(cfg.get("randomness") or {"seed": 0})
+        else:
+            settings["checkpoint_sha256"] = sha256_of(checkpoint)
+        record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
+        return Made(json.loads(json.dumps(settings, default=str)), record)
+
+
+def read_record(out: Path) -> dict[str, Any] | None:
+    """{"settings": …, "starts": […]}, or None where nothing was restored into this folder.
+
+    Raises ConfigError for another file.
+    """
+    path = out / RECORD
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        if found["settings"] is not None and found["starts"][-1] is not None:
+            return dict(found)
+    except (ValueError, TypeError, KeyError, IndexError):
+        pass
+    raise ConfigError(f"{path} is not the record of a folder of restored pictures; choose another --out")
+
+
+def write_record(out: Path, made: Made, earlier: Mapping[str, Any] | None) -> None:
+    """earlier: what `read_record` found of the same settings; its starts stay in the list."""
+    starts = [*(earlier or {"starts": []})["starts"], made.record]
+    write_text(out / RECORD, json.dumps({"settings": made.settings, "starts": starts}, indent=2) + "\n")
+
+
+def other_settings(out: Path, earlier: Mapping[str, Any], made: Made) -> str:
+    """What differs from the settings that the folder was made with, in one line; "" where nothing does."""
+    found = list(differences(earlier["settings"], made.settings))
+    if not found:
+        return ""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    then, now = (
+        f"{record['config']} and {record['checkpoint'] or 'no weights'}" for record in (earlier["starts"][-1], made.record)
+    )
+    return f"{out} was made with {then}; now {now}: {'; '.join(map(_said, found[:SHOWN]))}{more}"
+
+
+def _said(difference: Difference) -> str:
+    return f"{difference.key} was {_short(difference.before)} and is {_short(difference.after)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:36] + "…" + text[-3:]

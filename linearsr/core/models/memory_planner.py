@@ -1,0 +1,105 @@
+"""Before a picture is restored: what that takes, what there is, and into which tiles it must be cut."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from linearsr.core.backbones.tiling.ranks import ALONE, ranks_in_force
+from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.models.fitting import AsSet, Fitting
+from linearsr.core.planning import Rehearsal
+from linearsr.core.planning.free_memory import free_bytes
+from linearsr.core.planning.stand_ins import TokensOfSize
+from linearsr.core.planning.tiles import Choice, Need, Needs, Tiles, area
+from linearsr.core.planning.weights import shadow_copy, weight_bytes
+from linearsr.core.structures import GuidanceTokens
+from linearsr.core.values import require_positive
+
+GIB = 2**30
+DEVICE = "device"
+SAFE = 0.85
+"""Of what a device has free: predictions are held within 15 % of what is measured."""
+
+
+class MemoryPlanner:
+    """Chooses the tiles of each `restore`: whole if that fits, else the largest that do.
+
+    gib: what restoring may take, weights and pictures included, in GiB; "device": what the device has free at that time.
+    What it takes is rehearsed once for each size. Tiles in which memory ran out are not planned again for pictures as large.
+    Raises ConfigError for another value.
+    """
+
+    def __init__(self, gib: float | str):
+        self.limit = None if gib == DEVICE else GIB * require_positive(gib, "model.memory_gib")
+        self._needs: defaultdict[Any, Needs] = defaultdict(Needs)
+        self._caps: list[tuple[int, Tiles]] = []
+        """Values of a batch for which memory ran out, and the tiles in which it then did not."""
+
+    def begin(self, model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Fitting:
+        """lr [B, 3, h, w]. Raises ShapeError for pictures that do not fit in the smallest tiles either, and ConfigError for
+        several ranks, which would have to agree."""
+        if ranks_in_force() is not ALONE:
+            raise ConfigError("model.memory_gib plans for one process; under sharded_over set it to None, and denoiser.tile")
+        size, values, held = (lr.shape[-2], lr.shape[-1]), lr.numel(), weight_bytes(model) + lr.nbytes
+        limit = self.limit or SAFE * free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
+        known, rehearse = self._needs[_kind(model, lr, num_steps, guidance)], _rehearse(model, lr, num_steps, guidance)
+
+        def need(tiles: Tiles) -> Need:
+            return known.of(size, tiles, lambda: rehearse(tiles))
+
+        tiles, cap = Tiles.of(model), self._cap(values)
+        if cap != Tiles() or not known.surely_within(limit - held, size, tiles):
+            choice = Choice.of(model, size).no_larger_than(cap)
+            tiles = choice.largest(need, limit - held)
+            if need(tiles).total > limit - held:
+                raise ShapeError(_too_large(lr, limit, held + need(Tiles.of(model)).total, held + need(tiles).total, choice))
+        return Fitting(model, tiles, size, lambda smaller: self._caps.append((values, smaller)))
+
+    def _cap(self, values: int) -> Tiles:
+        """The smallest tiles that so large a batch has come to."""
+        caps = [tiles for least, tiles in self._caps if values >= least]
+        denoiser = min((tiles.denoiser for tiles in caps), key=area, default=None)
+        return Tiles(denoiser, min((tiles.autoencoder for tiles in caps), key=area, default=None))
+
+
+def _kind(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Any:
+    """All that memory depends on besides the size and the tiles."""
+    weights = next(model.parameters()).dtype
+    words = None if guidance is None else guidance.tokens.shape[1:]
+    return len(lr), lr.dtype, lr.device.type, weights, _autocast(lr.device), num_steps, words
+
+
+def _rehearse(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Callable[[Tiles], Need]:
+    """Tiles -> what a copy of the model that is made of shapes needs in them; copied when first asked."""
+    batch, _, height, width = lr.shape
+
+    @cache
+    def rehearsal() -> Rehearsal:
+        guide = [] if guidance is None else [(model.guidance, TokensOfSize(guidance.width, guidance.tokens.shape[1]))]
+        return Rehearsal(shadow_copy(model, [(model.fitting, AsSet()), *guide]), in_strips=lr.device.type == "cpu")
+
+    def need(tiles: Tiles) -> Need:
+        with torch.inference_mode(False):
+            tiles.put_on(rehearsal().model)
+            return Need.of(rehearsal().restore(height, width, num_steps, batch, _autocast(lr.device), lr.dtype))
+
+    return need
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+
+
+def _too_large(lr: Tensor, limit: float, as_set: int, least: int, choice: Choice) -> str:
+    wanted, smallest, there = (f"{count / GIB:.3g} GiB" for count in (as_set, least, limit))
+    return (
+        f"LR pictures {list(lr.shape)} do not fit: restoring them takes {wanted} as set, {smallest} in the smallest tiles, and "
+        f"there are {there}; raise model.memory_gib, or restore fewer or smaller pictures at once"
+        + (f". The denoiser is not cut: {choice.refusal}" if choice.refusal else "")
+    )
