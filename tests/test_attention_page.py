@@ -46,6 +46,7 @@ def test_the_page_names_its_files_and_imports_nothing_of_ours() -> None:
     assert "linearsr" not in files()["softplus_attention/attn.py"]
 
 
+@pytest.mark.slow  # a quarter of a minute
 def test_every_command_of_the_page_runs(place: Path) -> None:
     environment = os.environ | {"PYTHONPATH": f"{place / 'site'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
     install = f"{sys.executable} -m pip install --quiet --no-index --no-deps --no-build-isolation --target site"

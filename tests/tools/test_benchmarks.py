@@ -274,6 +274,7 @@ def test_the_backbone_benchmark_runs_and_both_models_agree(run: Run, script_fold
     assert "attention core" in run("benchmarks/backbone.py", "--markdown", "backbone.json").stdout
 
 
+@pytest.mark.slow  # processes
 def test_variants_are_trained_once_and_one_that_fails_stops_no_other(
     run: Run, script_folder: None, config: Path, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def workers_in_this_process(report_of: ModuleType, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(subprocess, "run", here)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers_in_this_process")
 def test_arms_begin_with_one_training_and_none_is_run_twice(
     run: Run, report_of: ModuleType, arms: list[Path], tmp_path: Path

@@ -236,18 +236,20 @@ class LinearSR(BaseModel):
     def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor, fit: AsSet | Fitting) -> Velocity:
         """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used.
 
-        times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them.
+        times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them, without the
+        last one, at which nothing is left to follow.
         """
         place, guidance = "cpu" if getattr(self.denoiser, "times_on_host", False) else lr.device, self.guidance
         prepare, velocity = partial(fit.denoise, self.denoiser.prepare), partial(fit.denoise, self.velocity)
-        prepared = prepare(lr, tokens, times.to(place))
+        asked = times[:-1].to(place)
+        prepared = prepare(lr, tokens, asked)
 
         def conditional(z: Tensor, t: Tensor) -> Tensor:
             return velocity(z, t.to(place), prepared=prepared)
 
         if self.guider is None or guidance is None:
             return conditional
-        branch = cache(lambda: prepare(lr, untold(guidance, len(lr)).to(lr.device), times.to(place)))
+        branch = cache(lambda: prepare(lr, untold(guidance, len(lr)).to(lr.device), asked))
         assign = (lambda t: self.denoiser.assign(t.to(place), lr)) if self.guider.asks_expert else None
         return guided(self.guider, conditional, lambda z, t: velocity(z, t.to(place), prepared=branch()), assign)
 

@@ -38,16 +38,23 @@ param_scheduler = [dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=False, b
 """
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+def pictures(folder: Path) -> Path:
     for index in range(4):
         picture = torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(index))
-        write_image(tmp_path / "data" / f"p{index}.png", picture)
-    return tmp_path / "data"
+        write_image(folder / f"p{index}.png", picture)
+    return folder
+
+
+def write_config(path: Path, data: Path) -> Path:
+    path.write_text(CONFIG.format(root=ROOT, data=data))
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return pictures(tmp_path / "data")
 
 
 @pytest.fixture
 def config(tmp_path: Path, data: Path) -> Path:
-    path = tmp_path / "tiny.py"
-    path.write_text(CONFIG.format(root=ROOT, data=data))
-    return path
+    return write_config(tmp_path / "tiny.py", data)

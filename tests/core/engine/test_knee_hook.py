@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_keeps_the_same_knee(config, tmp_path):
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-@pytest.mark.parametrize("at", [3, 9, 14, 19])
+@pytest.mark.parametrize("at", [9, *(pytest.param(at, marks=pytest.mark.slow) for at in (3, 14, 19))])
 def test_a_run_that_was_killed_finds_the_same_knee(config, tmp_path, monkeypatch, at):
     whole = train(config, tmp_path / "whole")
     monkeypatch.setattr(Scripted, "stop_at", at)

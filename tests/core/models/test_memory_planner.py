@@ -190,7 +190,7 @@ class RunsOut:
 
 
 @pytest.mark.parametrize(("name", "error"), [("plain", torch.OutOfMemoryError), ("experts", RuntimeError)])
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(at=st.integers(0, STEPS - 1))
 def test_memory_that_runs_out_at_a_step_costs_one_evaluation_and_halves_the_tile(models, name, error, at):
     model, planner = models[name], MemoryPlanner(1)

@@ -13,7 +13,12 @@ from tests.shipped import ROOT
 
 
 @pytest.mark.parametrize(
-    ("memory", "said"), [(1e9, None), (3.6e7, "the denoiser in tiles of 64 tokens"), (1e6, "it fits in no tiles")]
+    ("memory", "said"),
+    [
+        (1e9, None),
+        (3.6e7, "the denoiser in tiles of 64 tokens"),
+        pytest.param(1e6, "it fits in no tiles", marks=pytest.mark.slow),  # every tile is tried: half a minute
+    ],
 )
 def test_a_picture_too_large_for_a_device_comes_with_its_tiles(memory, said):
     device = replace(DEVICES["H100"], kind="cpu", memory=memory)
