@@ -22,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "ablations" / "guidance_words.p
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test the guidance ablation over seeds.")
     parser.add_argument("--config", default=CONFIG, type=Path, help="whose pipelines begin with ReadSidecarText (%(default)s)")
-    parser.add_argument("--steps", type=int, default=750, help="iterations of training (%(default)s)")
+    parser.add_argument("--steps", type=int, default=600, help="iterations of training (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of weights and data (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each (%(default)s)")
     parser.add_argument("--work-dir", default=Path("work_dirs/guidance_ablation"), type=Path, help="of all runs (%(default)s)")

@@ -107,6 +107,10 @@ def _copied(tables: TimeTables) -> TimeTables:
 def _key(z_t: Tensor, tables: TimeTables, prepared: Prepared) -> Any:
     """All that an evaluation's operations depend on."""
     tensors = [z_t, *tables.tensors(), *prepared.tensors()]
-    autocast = torch.is_autocast_enabled(z_t.device.type), torch.get_autocast_dtype(z_t.device.type)
+    modes = (
+        torch.is_autocast_enabled(z_t.device.type),
+        torch.get_autocast_dtype(z_t.device.type),
+        torch.is_inference_mode_enabled(),  # its tensors may not be written to outside of it
+    )
     masked = tuple(own is not None and own.mask is not None for own in prepared.cross)
-    return z_t.device, autocast, prepared.grid, masked, tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+    return z_t.device, modes, prepared.grid, masked, tuple((tensor.shape, tensor.dtype) for tensor in tensors)

@@ -91,6 +91,18 @@ def test_pictures_with_times_of_their_own_have_a_recording_of_their_own():
     assert len(recorder.replays) == 2  # [B] rows of modulation, and one row for all
 
 
+def test_recordings_made_in_inference_mode_do_not_serve_outside_of_it():
+    """Nobody may write to its tensors there."""
+    model, recorder = dit(), Recorder()
+    replayed, plain = recorded_and_plain(model, recorder)
+    z, t, lr, words = question()
+    for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode, torch.no_grad):
+        with mode():
+            prepared = model.prepare(lr, words, TIMES)
+            assert torch.equal(replayed(z, t, prepared), plain(z, t, prepared))
+    assert len(recorder.replays) == 2
+
+
 @torch.no_grad()
 def test_the_last_used_recordings_are_kept():
     model, recorder = dit(), Recorder()
