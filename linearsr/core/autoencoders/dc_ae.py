@@ -34,6 +34,8 @@ class DCAE(FrozenAutoencoder):
     Raises MissingExtraError, WeightsError or ConfigError, before anything is loaded.
     """
 
+    exact_tiles = False
+
     def __init__(self, folder: str, dtype: str = "float32", device: str | None = None, tile: int | None = None):
         who = type(self).__name__
         if find_spec("diffusers") is None:

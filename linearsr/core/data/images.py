@@ -10,7 +10,7 @@ from typing import IO, Any, Final, Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from linearsr.core.atomic import atomic_write
@@ -33,6 +33,16 @@ FORMATS: Final = {
 
 EXIF_ORIENTATION: Final = 0x0112
 """Values from 5 on swap height and width."""
+TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By orientation: what makes a picture upright."""
 
 SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "PNG": {},
@@ -69,7 +79,9 @@ def read_image(path: str | Path | Embedded) -> Tensor:
     Raises UnreadableError, which names the file, where it is missing, not a picture, cut short or of an unknown range.
     """
     with _image(path) as file:
-        pixels = rgb_01(ImageOps.exif_transpose(file))
+        file.load()  # a TIFF is turned by then, and says so no more
+        turn = TURNS.get(file.getexif().get(EXIF_ORIENTATION, 1))
+        pixels = rgb_01(file if turn is None else file.transpose(turn))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
 
 
@@ -131,7 +143,9 @@ def _image(path: str | Path | Embedded) -> Iterator[Image.Image]:
         raise UnreadableError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise UnreadableError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (UnreadableError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind: Pillow's plugins raise what a damaged file leads them to
         raise UnreadableError(f"{path} cannot be read as a picture: {error}") from error
 
 

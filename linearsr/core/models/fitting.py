@@ -60,6 +60,8 @@ class Fitting:
         return until_it_fits(partial(work, *given, **named), self._cut_decoding)
 
     def _cut_denoiser(self, said: str) -> None:
+        if self._forgot_recordings():
+            return  # their memory may be enough
         choice = Choice.of(self._model, self._lr_size)
         smaller = _second(choice.denoiser, "the denoiser", "tokens", said, choice.refusal)
         self._cut(Tiles(smaller, self.tiles.autoencoder))
@@ -68,10 +70,14 @@ class Fitting:
         choice = Choice.of(self._model, self._lr_size)
         self._cut(Tiles(self.tiles.denoiser, _second(choice.autoencoder, "decoding", "pixels", said)))
 
+    def _forgot_recordings(self) -> bool:
+        """CUDA graphs keep the memory of whole pictures."""
+        recorded = [part.recorded for part in self._model.denoiser.modules() if getattr(part, "recorded", None)]
+        for recordings in recorded:
+            recordings.forget()
+        return bool(recorded)
+
     def _cut(self, tiles: Tiles) -> None:
-        for part in self._model.denoiser.modules():
-            if recorded := getattr(part, "recorded", None):
-                recorded.forget()  # CUDA graphs keep the memory of whole pictures
         tiles.put_on(self._model)
         self.tiles = tiles
         self._remember(tiles)

@@ -236,8 +236,8 @@ class LinearSR(BaseModel):
     def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor, fit: AsSet | Fitting) -> Velocity:
         """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used.
 
-        times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them, without the
-        last one, at which nothing is left to follow.
+        times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them, and
+        not the last one, at which nothing is left to follow.
         """
         place, guidance = "cpu" if getattr(self.denoiser, "times_on_host", False) else lr.device, self.guidance
         prepare, velocity = partial(fit.denoise, self.denoiser.prepare), partial(fit.denoise, self.velocity)

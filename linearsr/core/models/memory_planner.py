@@ -18,11 +18,13 @@ from linearsr.core.planning.free_memory import free_bytes
 from linearsr.core.planning.stand_ins import TokensOfSize
 from linearsr.core.planning.tiles import Choice, Need, Needs, Tiles, area
 from linearsr.core.planning.weights import shadow_copy, weight_bytes
-from linearsr.core.structures import GuidanceTokens
+from linearsr.core.structures import Grid, GuidanceTokens
 from linearsr.core.values import require_positive
 
 GIB = 2**30
 DEVICE = "device"
+BITS = 5
+"""Of a side that is planned for."""
 SAFE = 0.85
 """Of what a device has free: predictions are held within 15 % of what is measured."""
 
@@ -31,7 +33,8 @@ class MemoryPlanner:
     """Chooses the tiles of each `restore`: whole if that fits, else the largest that do.
 
     gib: what restoring may take, weights and pictures included, in GiB; "device": what the device has free at that time.
-    What it takes is rehearsed once for each size. Tiles in which memory ran out are not planned again for pictures as large.
+    What it takes is rehearsed once for each size, sides rounded up by a sixteenth at most. Tiles in which memory ran out are
+    not planned again for pictures as large.
     Raises ConfigError for another value.
     """
 
@@ -46,9 +49,10 @@ class MemoryPlanner:
         several ranks, which would have to agree."""
         if ranks_in_force() is not ALONE:
             raise ConfigError("model.memory_gib plans for one process; under sharded_over set it to None, and denoiser.tile")
-        size, values, held = (lr.shape[-2], lr.shape[-1]), lr.numel(), weight_bytes(model) + lr.nbytes
+        height, width = lr.shape[-2:]
+        size, values, held = (rounded(height), rounded(width)), lr.numel(), weight_bytes(model) + lr.nbytes
         limit = self.limit or SAFE * free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
-        known, rehearse = self._needs[_kind(model, lr, num_steps, guidance)], _rehearse(model, lr, num_steps, guidance)
+        known, rehearse = self._needs[_kind(model, lr, num_steps, guidance)], _rehearse(model, lr, size, num_steps, guidance)
 
         def need(tiles: Tiles) -> Need:
             return known.of(size, tiles, lambda: rehearse(tiles))
@@ -59,13 +63,19 @@ class MemoryPlanner:
             tiles = choice.largest(need, limit - held)
             if need(tiles).total > limit - held:
                 raise ShapeError(_too_large(lr, limit, held + need(Tiles.of(model)).total, held + need(tiles).total, choice))
-        return Fitting(model, tiles, size, lambda smaller: self._caps.append((values, smaller)))
+        return Fitting(model, tiles, (height, width), lambda smaller: self._caps.append((values, smaller)))
 
     def _cap(self, values: int) -> Tiles:
         """The smallest tiles that so large a batch has come to."""
         caps = [tiles for least, tiles in self._caps if values >= least]
         denoiser = min((tiles.denoiser for tiles in caps), key=area, default=None)
         return Tiles(denoiser, min((tiles.autoencoder for tiles in caps), key=area, default=None))
+
+
+def rounded(side: int) -> int:
+    """Up to BITS bits, so that pictures of like sizes have one plan; at most 1/16 more."""
+    step = 2 ** max(side.bit_length() - BITS, 0)
+    return -(-side // step) * step
 
 
 def _kind(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Any:
@@ -75,9 +85,9 @@ def _kind(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | Non
     return len(lr), lr.dtype, lr.device.type, weights, _autocast(lr.device), num_steps, words
 
 
-def _rehearse(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Callable[[Tiles], Need]:
+def _rehearse(model: Any, lr: Tensor, size: Grid, num_steps: int, guidance: GuidanceTokens | None) -> Callable[[Tiles], Need]:
     """Tiles -> what a copy of the model that is made of shapes needs in them; copied when first asked."""
-    batch, _, height, width = lr.shape
+    (height, width), batch = size, len(lr)
 
     @cache
     def rehearsal() -> Rehearsal:

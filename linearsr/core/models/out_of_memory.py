@@ -7,8 +7,14 @@ from typing import TypeVar
 
 import torch
 
-CPU_SAYS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
-"""In a RuntimeError without a class of its own: on POSIX, and on Windows."""
+SAID = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",  # on Windows
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""In a RuntimeError without a class of its own."""
 
 Result = TypeVar("Result")
 
@@ -31,5 +37,5 @@ def until_it_fits(work: Callable[[], Result], need_less: Callable[[str], None]) 
 
 
 def ran_out(error: RuntimeError) -> bool:
-    """Whether it says that an allocator of torch's had no memory."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in CPU_SAYS)
+    """Whether it says that an allocator of torch's, or of a library beneath it, had no memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in SAID)

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.errors import ConfigError, DataError, ShapeError
 from linearsr.core.protocols import Guidance
 from linearsr.core.randomness import generator, mix_seed
 from linearsr.core.structures import GuidanceTokens
@@ -29,7 +29,7 @@ def told(
     """The tokens of pictures [B, 3, H, W] on their device: `given`, or what `guidance` makes of pictures and prompts.
 
     Raises ConfigError for words or tokens that nobody reads, both at once, and tokens of another width than the guidance's;
-    ShapeError for another number of them.
+    ShapeError for another number of them, or none; DataError for NaN and Inf.
     """
     if guidance is None:
         if prompts is not None:
@@ -37,6 +37,8 @@ def told(
         if given is not None:
             raise ConfigError("guidance tokens were given, but model.guidance is None; set it to what they were made by")
         return None
+    if isinstance(prompts, str):
+        raise ConfigError(f"prompts is one text, {prompts!r:.80}; wanted a list with one for each picture")
     if given is None:
         return _answers(guidance, image_01, prompts).to(image_01.device)
     if prompts is not None:
@@ -48,6 +50,10 @@ def told(
         )
     if len(given.tokens) != len(image_01):
         raise ShapeError(f"guidance tokens were given for {len(given.tokens)} pictures, and there are {len(image_01)}")
+    if not given.tokens.shape[1]:
+        raise ShapeError("guidance tokens were given that are none; wanted one at least: a mask that is all False says nothing")
+    if not bool(given.tokens[given.mask].isfinite().all()):
+        raise DataError("guidance tokens were given with NaN or Inf; make them again")
     return given.to(image_01.device)
 
 

@@ -1,6 +1,7 @@
 """Picture files of every kind come in as RGB in 0..1; bad ones are named."""
 
 import os
+import struct
 from contextlib import suppress
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from linearsr.core.data import images
 from linearsr.core.data.images import FORMATS, from_uint8, image_size, list_images, read_image, to_uint8, write_image
-from linearsr.core.errors import DataError, ShapeError
+from linearsr.core.errors import DataError, ShapeError, UnreadableError
 
 LOSSLESS = [suffix for suffix, name in FORMATS.items() if name != "JPEG"]
 
@@ -261,3 +262,24 @@ def test_the_size_needs_no_pixels(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr(images.Image.Image, "load", None)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
     assert image_size(tmp_path / f"a{suffix}") == (8, 9)
+
+
+@pytest.mark.parametrize(("tag", "kind"), [(0x100, 2), (0x11A, 2), (0x132, 5), (0x132, 3)])
+def test_a_camera_that_writes_nonsense_still_turns_its_picture(tmp_path, tag, kind):
+    """Width and resolution as text, a date as a fraction or a number: what is not needed is neither read nor written."""
+    entries = {0x112: struct.pack("<HHII", 0x112, 3, 1, 6), tag: struct.pack("<HHII", tag, kind, 4 if kind == 2 else 1, 8)}
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries[key] for key in sorted(entries)) + bytes(4)
+    Image.new("RGB", (24, 16)).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + tiff)
+    assert read_image(tmp_path / "a.jpg").shape == (3, 24, 16)
+    assert image_size(tmp_path / "a.jpg") == (24, 16)
+
+
+def test_whatever_a_reader_raises_is_said_of_the_file(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", random_picture(4, 4))
+
+    def broken(file):
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr(images, "rgb_01", broken)
+    with pytest.raises(UnreadableError, match=r"a\.png cannot be read as a picture: unpack requires"):
+        read_image(tmp_path / "a.png")

@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linearsr.core.backbones.cuda_graphs import Evaluations
 from linearsr.core.config import load_config
 from linearsr.core.conformance import close
 from linearsr.core.costs import peak_bytes
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models import build_model
-from linearsr.core.models.memory_planner import GIB, MemoryPlanner, _rehearse
+from linearsr.core.models.memory_planner import GIB, MemoryPlanner, _rehearse, rounded
 from linearsr.core.models.out_of_memory import ran_out, until_it_fits
 from linearsr.core.planning.free_memory import _available, _left_in_group, free_bytes
 from linearsr.core.planning.tiles import Choice, Tiles, area
@@ -54,7 +55,10 @@ def picture(dtype=torch.float32, size=SIZE):
 def needs(model, lr=None):
     """Tiles -> bytes that are foreseen in all, of every tile that can be tried."""
     lr = picture() if lr is None else lr
-    choice, rehearse = Choice.of(model, tuple(lr.shape[-2:])), _rehearse(model, lr, STEPS, given_words(model))
+    choice, rehearse = (
+        Choice.of(model, tuple(lr.shape[-2:])),
+        _rehearse(model, lr, tuple(lr.shape[-2:]), STEPS, given_words(model)),
+    )
     tried = [Tiles(side, pieces) for side in choice.denoiser for pieces in choice.autoencoder]
     return {tiles: rehearse(tiles).total + weight_bytes(model) + lr.nbytes for tiles in tried}
 
@@ -266,6 +270,7 @@ def test_nothing_of_the_failed_work_is_alive_when_it_is_tried_again():
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    assert ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
     assert not ran_out(RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="do not match"):
         until_it_fits(lambda: (_ for _ in ()).throw(RuntimeError("do not match")), pytest.fail)
@@ -280,3 +285,23 @@ def test_free_memory_is_what_linux_and_the_container_leave(tmp_path):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         (tmp_path / "memory.current").write_text("40\n")
         assert _left_in_group(tmp_path) == left
+
+
+@given(st.integers(1, 10000))
+def test_law_a_side_is_planned_for_as_it_is_or_a_sixteenth_larger(side):
+    assert side <= rounded(side) <= side * 17 / 16
+    assert len({rounded(other) for other in range(side, side + side // 16 + 1)}) <= 3
+
+
+def test_recordings_are_given_up_before_tiles_are_cut(models):
+    """They keep the memory of whole pictures."""
+    model, planner, lr = models["plain"], MemoryPlanner(1), picture()
+    model.denoiser.recorded = Evaluations()
+    model.denoiser.recorded._recordings["a shape"] = None
+    try:
+        with planner.begin(model, lr, STEPS, None) as fit:
+            work = RunsOut(lambda: fit.tiles, at=[0])
+            assert fit.denoise(work) == Tiles()
+        assert (work.calls, len(model.denoiser.recorded)) == (2, 0)
+    finally:
+        model.denoiser.recorded = None

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.errors import ConfigError, DataError, ShapeError
 from linearsr.core.models.telling import merged
 from linearsr.core.structures import GuidanceTokens
 from tests.core.models.guided_models import (
@@ -95,3 +95,14 @@ def test_merged_rows_keep_their_order_and_the_first_ones_type():
     assert both.mask.sum(1).tolist() == [2, 3, 1]
     assert torch.equal(both.tokens[[0, 2], :2], bf16.tokens)
     assert torch.equal(both.tokens[1], elsewhere.tokens[0].bfloat16())
+
+
+def test_tokens_that_are_none_or_no_numbers_and_one_text_for_all_are_refused():
+    lr = torch.rand(3, 3, 8, 8)
+    mask = torch.ones(3, 1, dtype=torch.bool)
+    with pytest.raises(ShapeError, match="wanted one at least"):
+        shared().restore(lr, guidance=GuidanceTokens(torch.zeros(3, 0, WIDTH), mask[:, :0]))
+    with pytest.raises(DataError, match="NaN or Inf"):
+        shared().restore(lr, guidance=GuidanceTokens(torch.full((3, 1, WIDTH), torch.nan), mask))
+    with pytest.raises(ConfigError, match="prompts is one text, 'cat'; wanted a list"):
+        shared().restore(lr, prompts="cat")

@@ -82,7 +82,6 @@ class KeepPictures(Hook):
                 output_sha256=output_sha256,
                 seed=seed,
                 seconds=round(sample["seconds"], 4),
-                tile=sample.get("tile"),
             )
         )
 

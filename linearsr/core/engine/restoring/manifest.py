@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from linearsr.core.atomic import write_text
 from linearsr.core.errors import DataError
@@ -27,7 +27,7 @@ class Entry:
 
     source: as an absolute path; source_sha256: None where the file could not be read. lr_size, output (below OUT),
     output_size, output_sha256, seed (of the noise) and seconds (of the restoring alone) are None for what failed, reason is
-    None for what did not. tile: what the model says of how it cut the picture, where it says so.
+    None for what did not.
     """
 
     name: str
@@ -41,7 +41,6 @@ class Entry:
     output_sha256: str | None = None
     seed: int | None = None
     seconds: float | None = None
-    tile: Any = None
     reason: str | None = None
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from linearsr.core.data.datasets import PictureFiles
 from linearsr.core.engine.checkpoints import sweep
+from linearsr.core.engine.restoring.manifest import read_manifest
 from linearsr.core.errors import ConfigError
 
 LOCK: Final = ".lock"
@@ -40,6 +41,17 @@ def refuse_to_replace(out: Path, pictures: Sequence[PictureFiles]) -> None:
         raise ConfigError(
             f"{out / place_of(taken.name)} is there already, and not from here: {out} holds no run.json; choose another --out, "
             "or let --overwrite replace what is in the way"
+        )
+
+
+def refuse_to_orphan(out: Path, pictures: Sequence[PictureFiles]) -> None:
+    """Of a folder whose lines are given up. Raises ConfigError for pictures in it that would be nobody's."""
+    asked = {picture.name for picture in pictures}
+    left = sorted(entry.name for entry in read_manifest(out).values() if entry.status == "done" and entry.name not in asked)
+    if left:
+        raise ConfigError(
+            f"{out} holds {left[0]} ({len(left)} in all), which --pictures does not name, and which was made otherwise than "
+            "--overwrite would make the others; name all of its pictures, or choose another --out"
         )
 
 

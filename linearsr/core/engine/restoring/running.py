@@ -21,7 +21,7 @@ from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.loops import checked_steps
 from linearsr.core.engine.restoring.keeping import KeepPictures
 from linearsr.core.engine.restoring.manifest import MANIFEST, Entry, Journal, read_manifest, settle
-from linearsr.core.engine.restoring.places import only_run, refuse_to_read_back, refuse_to_replace
+from linearsr.core.engine.restoring.places import only_run, refuse_to_orphan, refuse_to_read_back, refuse_to_replace
 from linearsr.core.engine.restoring.progress import Progress
 from linearsr.core.engine.restoring.resuming import Look, absolute, look_at_all, refuse_to_displace
 from linearsr.core.engine.restoring.settings import Made, other_settings, read_record, write_record
@@ -141,6 +141,7 @@ def _begun(order: _Order, made: Made, overwrite: bool) -> dict[str, Entry]:
     if difference and not overwrite:
         raise ConfigError(f"{difference}. Choose another --out, or let --overwrite make its pictures again")
     if difference:
+        refuse_to_orphan(order.out, order.pictures)
         settle(order.out, {})  # before run.json says otherwise: whatever it says, it says of every line
         return {}
     return read_manifest(order.out)

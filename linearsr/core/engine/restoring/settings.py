@@ -15,10 +15,11 @@ from linearsr.core.data.lr_pictures import sha256_of
 from linearsr.core.errors import ConfigError
 from linearsr.core.inspection.differences import Difference, differences
 from linearsr.core.record import run_record
+from linearsr.core.registries import AUTOENCODERS
 
 RECORD: Final = "run.json"
 NO_MATTER: Final = ("memory_gib",)
-"""Keys of the model that decide how a picture is made to fit, not what becomes of it: tiles are exact."""
+"""Keys of the model that decide how a picture is made to fit, not what becomes of it, where tiles are exact."""
 SHOWN: Final = 5
 """Differences that a message names."""
 
@@ -35,7 +36,7 @@ class Made:
     def of(cfg: Config, checkpoint: Path | None, pipeline: Sequence[Mapping[str, Any]], num_steps: int) -> Made:
         """checkpoint: a file, or None for the model as it is built, which then depends on the config's seed."""
         settings: dict[str, Any] = {
-            "model": {key: value for key, value in cfg.model.to_dict().items() if key not in NO_MATTER},
+            "model": _that_matters(cfg.model.to_dict()),
             "pipeline": [dict(step) for step in pipeline],
             "num_steps": num_steps,
         }
@@ -45,6 +46,13 @@ class Made:
             settings["checkpoint_sha256"] = sha256_of(checkpoint)
         record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
         return Made(json.loads(json.dumps(settings, default=str)), record)
+
+
+def _that_matters(model: Mapping[str, Any]) -> dict[str, Any]:
+    """An autoencoder whose tiles are blended says `exact_tiles = False`."""
+    kind = (model.get("autoencoder") or {}).get("type")
+    exact = kind is None or getattr(AUTOENCODERS.get(kind), "exact_tiles", True)
+    return {key: value for key, value in model.items() if not (exact and key in NO_MATTER)}
 
 
 def read_record(out: Path) -> dict[str, Any] | None:

@@ -158,6 +158,9 @@ def test_a_folder_made_otherwise_is_refused_and_overwritten_only_when_told(confi
     with pytest.raises(ConfigError, match=r"model\.denoiser\.depth was 1 and is 2"):
         run_restoring(config, None, [photos], out, options=other, **STEPS)
     assert times(out) == before
+    with pytest.raises(ConfigError, match=r"holds p0 \(6 in all\), which --pictures does not name"):
+        run_restoring(config, None, [photos / "sub"], out, num_steps=3, overwrite=True)
+    assert times(out) == before
     done = run_restoring(config, None, [photos], out, num_steps=3, overwrite=True)
     assert (done.restored, done.skipped) == (6, 0)
     assert {line["num_steps"] for line in lines(out).values()} == {3}
