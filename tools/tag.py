@@ -4,6 +4,7 @@ Edit tags.jsonl as you like; with --read tags.jsonl it is shown again, if it is 
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from linearsr.core.structures import Tag
 
 DEFAULT = "EfficientNetLiteTagger"
+SOME_FAILED = 3
+"""All but pictures that cannot be read, which stderr names; as tools/test.py --pictures."""
 
 
 def main() -> None:
@@ -25,31 +28,55 @@ def main() -> None:
     parser.add_argument("--read", metavar="TABLE", help="no tagger: what this table says of these pictures, if it is of them")
     parser.add_argument("--out", metavar="TABLE", help="write the tags there, a JSON object a line")
     parser.add_argument("--sidecars", action="store_true", help="write a .txt with the tags beside each picture")
+    parser.add_argument("--overwrite", action="store_true", help="write over tables and .txt that are there, edited or not")
     arguments = parser.parse_args()
 
     from rich.console import Console  # after the arguments: --help needs no torch
 
     from linearsr.core.data.file_checks import with_progress
     from linearsr.core.data.images import read_image
+    from linearsr.core.errors import UnreadableError
     from linearsr.core.registries import TAGGERS
     from linearsr.guidance.taggers.tag_files import sidecar, write_tag_file
     from linearsr.guidance.taggers.tag_table import TagRecord, read_tag_table, write_tag_table
 
     described, places = _described(arguments)
     pictures = _named(places)
+    if not arguments.overwrite:
+        _refuse_to_replace(arguments.out, [sidecar(path) for path in pictures.values()] if arguments.sidecars else [])
+    failed = False
     if arguments.read:
         table = read_tag_table(arguments.read)
         found = {name: table.tags_of(name, path) for name, path in pictures.items()}
     else:
         tagger = TAGGERS.build(described)
         shown = with_progress(pictures.items(), len(pictures), "looking at the pictures")
-        found = {name: tuple(tagger(read_image(path)[None])[0]) for name, path in shown}
+        found = {}
+        for name, path in shown:
+            try:
+                found[name] = tuple(tagger(read_image(path)[None])[0])
+            except UnreadableError as error:
+                print(f"error: {error}", file=sys.stderr)
+                failed = True
     Console(highlight=False).print(_table(found))
     if arguments.out:
         write_tag_table(arguments.out, [TagRecord.of_file(name, tags, pictures[name]) for name, tags in found.items()])
     if arguments.sidecars:
         for name, tags in found.items():
             write_tag_file(sidecar(pictures[name]), tags)
+    if failed:
+        sys.exit(SOME_FAILED)
+
+
+def _refuse_to_replace(table: str | None, sidecars: list[Path]) -> None:
+    """Before any work. Raises ConfigError: what is there may have been edited."""
+    from linearsr.core.errors import ConfigError
+
+    there = [path for path in [*([Path(table)] if table else []), *sidecars] if path.exists()]
+    if there:
+        raise ConfigError(
+            f"{there[0]} ({len(there)} in all) is there already, and may have been edited; --overwrite replaces it"
+        )
 
 
 def _described(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

@@ -57,6 +57,26 @@ def test_tags_go_beside_the_pictures_if_asked(run: Run, photos: Path) -> None:
     assert (photos / "below" / "b.txt").read_text() == "cat, 富士山\n"
 
 
+def test_what_may_have_been_edited_is_not_replaced_unless_asked(run: Run, tmp_path: Path, photos: Path) -> None:
+    table, words = tmp_path / "tags.jsonl", ("tag.py", photos, *FIXED)
+    assert run(*words, "--sidecars", "--out", table).returncode == 0
+    (photos / "a.txt").write_text("sofa, 猫")
+    for option, where in ((["--sidecars"], "a.txt (2 in all)"), (["--out", table], "tags.jsonl (1 in all)")):
+        done = run(*words, *option)
+        assert (done.returncode, where in done.stderr) == (2, True)
+    assert (photos / "a.txt").read_text() == "sofa, 猫"
+    assert run(*words, "--sidecars", "--overwrite").returncode == 0
+    assert (photos / "a.txt").read_text() == "cat, 富士山\n"
+
+
+def test_a_picture_that_cannot_be_read_stops_no_other(run: Run, tmp_path: Path, photos: Path) -> None:
+    (photos / "aa.png").write_bytes(b"no picture")
+    done = run("tag.py", photos, *FIXED, "--out", tmp_path / "tags.jsonl")
+    assert done.returncode == 3
+    assert "aa.png is not a picture" in done.stderr
+    assert len((tmp_path / "tags.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
