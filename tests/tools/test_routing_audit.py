@@ -10,7 +10,7 @@ from linearsr.core.data import collate_pictures
 from linearsr.core.engine.routing_audit import audit, run_routing_audit
 from linearsr.core.models import build_model
 from linearsr.core.weights import write_safetensors
-from tests.core.engine.curriculum.conftest import staged, trained  # noqa: F401  (fixtures)
+from tests.core.engine.curriculum.conftest import staged, trained, trained_once  # noqa: F401  (fixtures)
 from tests.core.engine.test_expert_log import mixture_config
 from tests.tools.conftest import Run
 from tests.tools.test_scripts import refused

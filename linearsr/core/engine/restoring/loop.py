@@ -16,8 +16,10 @@ from linearsr.core.registries import LOOPS
 
 @LOOPS.register_module()
 class RestoreFolderLoop(RestoreTestLoop):
-    """Restores batches of `collate_by_size`, at one number of steps. Pictures that cannot be read, or restored by themselves
-    alone, go to hooks' `after_lost_picture(runner, name, source_sha256, reason)`; the others to `after_test_iter`.
+    """Restores batches of `collate_by_size`, at one number of steps; what cannot be restored stops no other.
+
+    Pictures that cannot be read, or restored by themselves alone, go to hooks' `after_lost_picture(runner, name, source_sha256,
+    reason)`; the others to `after_test_iter`.
 
     Lost is what a picture is to blame for: its file, its size, its memory. Any other error ends the run.
     """
