@@ -10,7 +10,7 @@ from linearsr.core.data import collate_pictures
 from linearsr.core.engine.routing_audit import audit, run_routing_audit
 from linearsr.core.models import build_model
 from linearsr.core.weights import write_safetensors
-from tests.core.engine.curriculum.conftest import staged, trained, trained_once  # noqa: F401  (fixtures)
+from tests.core.engine.curriculum.conftest import data, staged, trained, trained_once  # noqa: F401  (fixtures)
 from tests.core.engine.test_expert_log import mixture_config
 from tests.tools.conftest import Run
 from tests.tools.test_scripts import refused
@@ -44,7 +44,7 @@ def test_experts_alike_have_equal_errors_and_no_jump(config: Path) -> None:
 
 
 def test_an_error_is_that_of_the_expert_asked_and_the_router_is_put_back(config: Path) -> None:
-    model, data = mixture(config), pictures(1)
+    model, data = mixture(config), pictures(1)  # noqa: F811
     router = model.denoiser.router
     found = audit(model, iter(data), bins=3)
     assert model.denoiser.router is router

@@ -20,17 +20,19 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for one contender of one part (%(default)s)")
     parser.add_argument("--tiny", action="store_true", help="a narrow model, two rounds: to see that it runs, on a CPU too")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu with --tiny (%(default)s)")
+    parser.add_argument("--peak-tflops", type=float, help="of the device in bfloat16; by default a known one's, else measured")
     add_page_options(parser)
     arguments = parser.parse_args()
 
-    from measuring import goal_rows, print_goals  # after the arguments: --help needs no torch
-    from sampling_report import judge, tables
+    from measuring import print_goals  # after the arguments: --help needs no torch
+    from sampling_report import NOT_RUN, judge, states, tables
 
     if page_was_made(arguments, tables):
         return
 
     import torch
-    from sampling_runs import FULL, TINY, measure
+    from sampling_runs import measure
+    from sampling_sizes import FULL, TINY
 
     from linearsr.core.atomic import write_text
     from linearsr.core.errors import ConfigError
@@ -42,9 +44,14 @@ def main() -> None:
         raise ConfigError("--device cpu is for --tiny: the full size would take hours")
     torch.set_num_threads(1)
     rounds = 2 if arguments.tiny else arguments.rounds
-    report = measure(TINY if arguments.tiny else FULL, torch.device(arguments.device), rounds, arguments.budget)
-    report |= {"goals": goal_rows(judge(report)), "record": machine_record()}
+    peak = None if arguments.peak_tflops is None else 1e12 * arguments.peak_tflops
+    report = measure(TINY if arguments.tiny else FULL, torch.device(arguments.device), rounds, arguments.budget, peak)
+    report |= {"goals": states(report), "record": machine_record()}
     print_goals(judge(report))
+    for name in (goal["name"] for goal in report["goals"] if goal["verdict"] == NOT_RUN):
+        print(f"{NOT_RUN}: {name}")
+    for name, why in report["failed"].items():
+        print(f"{name} failed: {why}")
     if arguments.out:
         write_text(arguments.out, json.dumps(report, indent=1) + "\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from measuring import Goal, Judged, markdown_table
+from measuring import Goal, Judged, goal_rows, markdown_table
 from measuring.goals import HEAD
 
 Report = dict[str, Any]
@@ -18,6 +18,7 @@ OF_EAGER, OF_COMPILED = 4.0, 1.25
 MFU, OF_TRAINING, MEMORY = 0.45, 1.5, 0.6
 """At most, at least: of an H200 (its goals were set by a floor of 790 TFLOP/s and 4.3 TB/s)."""
 FASTEST = "ours, compiled, graph"
+NOT_RUN = "not run"
 COLUMNS = ["", "median ms", "fastest ms", "diffusers ÷ it", "diffusers, compiled ÷ it", "peak GB", "FLOP/s of the peak"]
 
 
@@ -30,6 +31,12 @@ def judge(report: Report) -> list[Judged]:
 def goals() -> list[Goal]:
     """All, whether there are figures or not."""
     return [goal for goal, _ in _figures({}, 1.0)]
+
+
+def states(report: Report) -> list[Row]:
+    """Plain data: every goal with its figure and verdict, "not run" where there is no figure."""
+    judged = {row["name"]: row for row in goal_rows(judge(report))}
+    return [judged.get(goal.name) or vars(goal) | {"figure": None, "verdict": NOT_RUN} for goal in goals()]
 
 
 def _figures(rows: dict[tuple[str, str, str], Row], peak: float) -> Iterator[tuple[Goal, float | None]]:
@@ -57,8 +64,12 @@ def _figures(rows: dict[tuple[str, str, str], Row], peak: float) -> Iterator[tup
 def tables(report: Report) -> str:
     """Markdown: the goals, those that have no figure too, then every row."""
     judged = {one.goal.name: one.cells() for one in judge(report)}
-    missing = [[goal.name, *["–"] * 3, "not run"] for goal in goals() if goal.name not in judged]
-    blocks = ["## Goals", markdown_table(HEAD, [*judged.values(), *missing])]
+    missing = [[goal.name, *["–"] * 3, NOT_RUN] for goal in goals() if goal.name not in judged]
+    device = report["record"]["device"]
+    blocks = [f"On {device}; peak {report['peak_flops'] / 1e12:.3g} TFLOP/s in bfloat16 ({report['peak_source']})."]
+    if "H200" not in device:
+        blocks += ["The goals are an H200's."]
+    blocks += ["## Goals", markdown_table(HEAD, [*judged.values(), *missing])]
     for model, what in dict.fromkeys((row["model"], row["what"]) for row in report["rows"]):
         rows = [row for row in report["rows"] if (row["model"], row["what"]) == (model, what)]
         blocks += [f"## {model}, {what}", markdown_table(COLUMNS, [_cells(row, report["peak_flops"]) for row in rows])]
