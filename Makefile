@@ -10,7 +10,7 @@ endif
 help:
 	@echo "make quickstart       train and test a ×4 model from scratch on bundled photos (minutes on two CPU cores)"
 	@echo "make quickstart-esgf  the same model in three stages, each from the knee of the one before"
-	@echo "make test             the test suite without the slow and GPU tests"
+	@echo "make test             the test suite without the slow and GPU tests; COVERAGE=1: of 90 % of the lines, which takes longer"
 	@echo "make test-slow        the tests of minutes"
 	@echo "make lint             ruff, mypy, import-linter"
 
@@ -29,7 +29,7 @@ quickstart-esgf: .venv/installed
 	$(PY) tools/test.py configs/quickstart_esgf_x4.py work_dirs/quickstart_esgf_x4
 
 test: .venv/installed
-	$(PY) -m pytest -m "not slow and not gpu" -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PY) -m pytest -m "not slow and not gpu" -n 2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered --cov-fail-under=90)
 
 test-slow: .venv/installed
 	$(PY) -m pytest -m "slow and not gpu"

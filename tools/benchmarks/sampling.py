@@ -2,7 +2,7 @@
 
 One evaluation (eager, compiled, as CUDA graphs), 20 steps with decoding, an evaluation at 4096², a training step; random
 weights, bfloat16, 1024² unless said otherwise. Contenders take turns in one process. What does not fit is noted and the others
-go on. Of an earlier JSON `--markdown docs/benchmarks/sampling.json --into docs/benchmarks/sampling.md` makes the page's tables.
+go on. Of an earlier JSON `--markdown docs/benchmarks/sampling.json` prints the tables.
 """
 
 import argparse
