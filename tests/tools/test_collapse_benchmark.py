@@ -139,7 +139,9 @@ def test_a_finished_training_is_looked_at_and_not_run_again(
     assert run("benchmarks/train_collapse.py", config, "long", "val_evaluator.metrics=[psnr_y,ssim_y]").returncode == 0
     options = ["val_evaluator.metrics=[psnr_y,ssim_y]"]
     nobody = tmp_path / "no_worker.py"
-    found = importlib.import_module("training_process").trained(nobody, "collapse.json", config, tmp_path / "long", options)
+    process = importlib.import_module("training_process")
+    own = process.hash_of(config, options)
+    found = process.trained(nobody, "collapse.json", config, tmp_path / "long", options, own)
     assert (found["steps"], found["first_non_finite"]) == (6, None)
 
     looks = importlib.import_module("collapse_looks").Looks(load_config(config, options), tmp_path / "long")

@@ -12,7 +12,7 @@ from typing import Any
 from collapse_looks import Looks
 from collapse_plan import LONG_DECAY, METRICS, Plan
 from train_collapse import RESULT
-from training_process import TrainingFailedError, trained
+from training_process import TrainingFailedError, hash_of, trained
 
 from linearsr.core.config import load_config
 from linearsr.core.engine import read_log
@@ -61,7 +61,7 @@ def run_all(config: Path, plan: Plan, work_dir: Path) -> dict[str, Any]:
 
 def _lasting(config: Path, folder: Path, options: Sequence[str]) -> float:
     """CPU seconds of a long run."""
-    result = trained(WORKER, RESULT, config, folder, options)
+    result = trained(WORKER, RESULT, config, folder, options, hash_of(config, options))
     if result["first_non_finite"] is not None:
         raise TrainingFailedError(f"the run in {folder} did not last: {result['cause']}")
     return float(result["cpu_seconds"])
@@ -132,7 +132,7 @@ def _tunings(
         folder = work_dir / "tunings" / "_".join(condition.replace("/", "by").replace(",", "").split()) / f"{start}_{seed}"
         row = {"condition": condition, "start": start, "seed": seed}
         try:
-            row |= trained(WORKER, RESULT, config, folder, options)
+            row |= trained(WORKER, RESULT, config, folder, options, hash_of(config, options))
         except TrainingFailedError as error:
             failed[f"{condition}, {start}, seed {seed}"] = str(error)
             print(f"{condition}, {start}, seed {seed} failed: {error}", file=sys.stderr)

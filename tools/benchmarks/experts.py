@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from page_options import add_page_options, page_was_made
+from run_options import add_run_options
 
 from linearsr.core.command_line import run_command
 
@@ -23,10 +24,7 @@ ARMS = ("experts_1", "experts_2", "experts_4_snr", "experts_4_uniform")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test the experts' ablation over seeds.")
     parser.add_argument("--configs", nargs="+", type=Path, help="curricula that begin alike (configs/ablations/experts_*.py)")
-    parser.add_argument("--steps", type=int, default=600, help="iterations of each stage (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of weights and data (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each (%(default)s)")
-    parser.add_argument("--work-dir", default=Path("work_dirs/experts"), type=Path, help="of all runs (%(default)s)")
+    add_run_options(parser, steps="each stage", work_dir="work_dirs/experts")
     parser.add_argument("--out", help="a JSON file, and a plot of the same name; the tables alone are printed without it")
     add_page_options(parser)
     arguments = parser.parse_args()
@@ -39,7 +37,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of the trainings, too
     import torch
     from experts_plot import draw
-    from experts_runs import Budget, Plan, arms_of, run_all
+    from experts_runs import Plan, arms_of, run_all
+    from training_pool import Budget
 
     from linearsr.core.atomic import write_text
     from linearsr.core.record import machine_record

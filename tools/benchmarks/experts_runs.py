@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from training_pool import Result, Training, noted, submit, without_validation
+from training_pool import Budget, Result, Training, noted, submit, without_validation
 
 from linearsr.core.config import load_config
 from linearsr.core.engine.logging import read_log
@@ -21,14 +21,6 @@ from linearsr.core.stages import stages_of
 FIRST, DENSE_TIMES = "first stage", "_dense_times"
 MEASURES = ("psnr_y", "niqe")
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """steps: iterations of each stage; seeds: of weights and data, a run each."""
-
-    steps: int
-    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from page_options import add_page_options, page_was_made
+from run_options import add_run_options
 
 from linearsr.core.command_line import run_command
 
@@ -22,10 +23,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "ablations" / "guidance_words.p
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test the guidance ablation over seeds.")
     parser.add_argument("--config", default=CONFIG, type=Path, help="whose pipelines begin with ReadSidecarText (%(default)s)")
-    parser.add_argument("--steps", type=int, default=600, help="iterations of training (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of weights and data (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each (%(default)s)")
-    parser.add_argument("--work-dir", default=Path("work_dirs/guidance_ablation"), type=Path, help="of all runs (%(default)s)")
+    add_run_options(parser, steps="training", work_dir="work_dirs/guidance_ablation")
     parser.add_argument("--out", help="a JSON file; the tables alone are printed without it")
     add_page_options(parser)
     arguments = parser.parse_args()
@@ -37,7 +35,8 @@ def main() -> None:
 
     os.environ["OMP_NUM_THREADS"] = "1"  # of the trainings, too
     import torch
-    from guidance_runs import Budget, Plan, run_all
+    from guidance_runs import Plan, run_all
+    from training_pool import Budget
 
     from linearsr.core.atomic import write_text
     from linearsr.core.record import machine_record

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from guidance_words import ARMS, FIXED, TAGGER, Words, arm_words, tags_of, write_words
-from training_pool import Result, Training, noted, submit, without_validation
+from training_pool import Budget, Result, Training, noted, submit, without_validation
 
 from linearsr.core.config import load_config
 from linearsr.core.engine import run_testing
@@ -21,14 +21,6 @@ MEASURES = ("psnr_y", "niqe")
 FROM_TAGS = {"tags, told nothing in use": "none", "tags, told another's in use": "shuffled tags"}
 """The models of the arm "tags" once more, without training: whether they listen."""
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """steps: iterations of training; seeds: of weights and data, a run each."""
-
-    steps: int
-    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -96,10 +88,11 @@ def _told_otherwise(plan: Plan, name: str, told: str, seed: int) -> Row:
 
 
 def _encoding(config: Path, tags: Words) -> dict[str, Any]:
-    """Of the texts that say something: CPU seconds and tokens of one, both the mean; weights of both networks in bytes."""
+    """Of the texts that say something, or the fixed one where none does: CPU seconds and tokens of one, both the mean; bytes
+    of both networks' weights."""
     encoder = GUIDANCE.build(load_config(config).to_dict()["model"]["guidance"]).text_encoder
     weights = {"tagger_bytes": _bytes(TAGGERS.build(TAGGER).load().module), "encoder_bytes": _bytes(encoder.load().model)}
-    texts = [text for text in tags.values() if text]
+    texts = [text for text in tags.values() if text] or [FIXED]
     encoder(texts[:1])  # loads it
     seconds, tokens = [], []
     for text in texts:

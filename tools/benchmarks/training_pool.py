@@ -1,10 +1,7 @@
-"""Trainings for a benchmark, side by side: each in a process and a folder of its own; one that is finished is not run again."""
+"""Trainings for a benchmark, side by side."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -14,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from train_variant import RESULT
-
-from linearsr.core.config import config_hash, load_config
+from training_process import hash_of, trained
 
 Result = dict[str, Any]
 
 WORKER = Path(__file__).with_name("train_variant.py")
-
-WORDS = 30
-"""Of a process that failed, shown as the reason: its last line at least."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +31,12 @@ class Training:
     stage: Path | None = None
 
 
-class TrainingFailedError(Exception):
-    """The process's return code and the last of what it said."""
+@dataclass(frozen=True)
+class Budget:
+    """steps: iterations of a training, or of each of its stages; seeds: of weights and data, a run each."""
+
+    steps: int
+    seeds: tuple[int, ...]
 
 
 def without_validation(steps: int, seed: int) -> list[str]:
@@ -54,31 +51,16 @@ def submit(pool: Executor, training: Training, after: Future[Result] | None = No
 
     after: what must be finished before; the training fails as it does. Else the future raises TrainingFailedError.
     """
-    return pool.submit(_trained, training, config_hash(load_config(training.config, training.options)), after)
+    return pool.submit(_trained, training, hash_of(training.config, training.options), after)
 
 
 def _trained(training: Training, config_sha256: str, after: Future[Result] | None) -> Result:
     if after is not None:
         after.result()
-    file = training.folder / RESULT
-    if not file.is_file() or json.loads(file.read_text())["config_sha256"] != config_sha256:
-        shutil.rmtree(training.folder, ignore_errors=True)  # half a training, or one of another config
-        _run(training)
-    result = json.loads(file.read_text())
+    begin = [] if training.stage is None else ["--stage", str(training.stage)]
+    result = trained(WORKER, RESULT, training.config, training.folder, training.options, config_sha256, begin)
     print(f"{training.folder}: {result['cpu_seconds']:.0f} s", file=sys.stderr)
     return result
-
-
-def _run(training: Training) -> None:
-    begin = [] if training.stage is None else ["--stage", str(training.stage)]
-    words = [sys.executable, str(WORKER), *begin, str(training.config), str(training.folder), *training.options]
-    log = training.folder.with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w") as lines:
-        code = subprocess.run(words, stdout=lines, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
-        said = log.read_text(errors="replace").split()[-WORDS:]
-        raise TrainingFailedError(f"left with {code}: {' '.join(said)}; all it said is in {log}")
 
 
 @contextmanager
