@@ -13,6 +13,9 @@ from linearsr.core.errors import LinearSRError
 if TYPE_CHECKING:
     from rich.console import Group
 
+REFUSALS = (LinearSRError, ValueError)
+"""What a component refuses with: ours, or that of who imports nothing of ours."""
+
 COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 
 
@@ -126,10 +129,9 @@ def close(name: str, got: Any, want: Any, tolerance: float) -> str:
 
 
 def refused(attempt: Callable[[], object]) -> str:
-    """The message of the LinearSRError or, of who imports nothing of ours, ValueError that `attempt` raises; AssertionError if
-    it raises none."""
+    """The message of what `attempt` raises of REFUSALS; AssertionError if it raises none."""
     try:
         attempt()
-    except (LinearSRError, ValueError) as error:
+    except REFUSALS as error:
         return str(error)
     raise AssertionError("was accepted; wanted a LinearSRError or a ValueError")

@@ -71,6 +71,9 @@ def _check(registry: Registry) -> Check | None:
 
 def _load(target: str, registry: Registry) -> Any:
     if ":" not in target:
+        others = [kind for kind, other in kinds().items() if target in other]
+        if others and target not in registry:
+            raise ConfigError(f"{target} is no {registry.name}; try it as --kind {others[0]}")
         return registry.require(target)
     return load_named(target, repr(target), "a class")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from linearsr.core.conformance import LawSkippedError, close, refused
-from linearsr.core.errors import LinearSRError
+from linearsr.core.conformance import REFUSALS, LawSkippedError, close, refused
 from linearsr.core.protocols import Guidance
 from linearsr.core.structures import GuidanceTokens
 
@@ -18,11 +17,11 @@ UNUSUAL = ("", " \n\t", "猫と犬, кошка, قطة", "👩‍👩‍👧 {us
 def require_read_or_refused(guidance: Guidance, image: Tensor) -> str:
     try:
         told = guidance(image, [PLAIN] * len(image))
-    except LinearSRError as error:
+    except REFUSALS as error:
         return f"refused: {error}"
     plain = _without_prompts(guidance, image)
     if plain is not None and told.tokens.shape == plain.tokens.shape and torch.equal(told.tokens, plain.tokens):
-        raise AssertionError("a prompt was accepted and changed nothing; use it or raise a LinearSRError")
+        raise AssertionError("a prompt was accepted and changed nothing; use it, or raise a ValueError")
     return "read"
 
 
@@ -63,12 +62,12 @@ def _without_prompts(guidance: Guidance, image: Tensor) -> GuidanceTokens | None
     """None from one that has nothing else to tell and says so."""
     try:
         return guidance(image)
-    except LinearSRError:
+    except REFUSALS:
         return None
 
 
 def _skip_unless_read(guidance: Guidance, image: Tensor) -> None:
     try:
         guidance(image, [PLAIN] * len(image))
-    except LinearSRError as error:
+    except REFUSALS as error:
         raise LawSkippedError("it reads no prompts") from error

@@ -140,7 +140,7 @@ def test_every_kind_that_has_a_contract_test_is_known() -> None:
         (["Euler", "--kind", "solver", "--device", "cpu"], "check_solver has no key 'device'"),
         (["my_pkg:Pooled", "--device", "nope"], "device='nope' holds no float64: "),
         (["my_pkg:Pooled", "--kind", "router"], "Pooled needs 'dim'"),
-        (["Euler", "--kind", "router"], "no router named 'Euler'"),
+        (["Euler", "--kind", "router"], "Euler is no router; try it as --kind solver"),
         (["linearsr.schedules:Euler", "--kind", "router"], "is no router: it lacks boundaries"),
         (["my_pkg:Fussy", "--kind", "router", "--options", "depth=3"], "RuntimeError: depth 3 is not to my taste"),
     ],

@@ -105,10 +105,10 @@ class _OnDisk:
         self.cache = cache
 
     def tokens(self, sight: Sight, content: str) -> Tokens:
-        found = self.cache.get(self.cache.key(content, sight.prompt))
+        found = self.cache.tokens(self.cache.key(content, sight.prompt))
         if found is None:
             new = "the picture" if sight.prompt is None else "the picture or its prompt"
             raise DataError(
                 f"{sight.told_name} is not in the cache {self.cache.folder}: {new} is new or changed; fill it: {COMMAND}"
             )
-        return found.tokens, found.mask
+        return found

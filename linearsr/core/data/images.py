@@ -142,7 +142,9 @@ def _image(path: str | Path | Embedded) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise UnreadableError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise UnreadableError(f"{path} is not a picture that can be read; known formats: {_known()}") from error
+        raise UnreadableError(
+            f"{path} is not a picture that can be read, of {', '.join(dict.fromkeys(FORMATS.values()))}"
+        ) from error
     except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # of whatever kind: Pillow's plugins raise what a damaged file leads them to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,13 @@ def find_pictures(places: Sequence[str | Path]) -> list[PictureFiles]:
     if not found:
         raise ConfigError("there are no pictures to restore; name a folder, or files")
     return list(found.values())
+
+
+def unread_formats(places: Sequence[str | Path]) -> list[Path]:
+    """Files below the folders of `places` that are pictures by their suffix, of formats that nobody here reads."""
+    folders = [folder for folder in map(Path, places) if folder.is_dir()]
+    found = [(folder, path.relative_to(folder)) for folder in folders for path in folder.rglob("*")]
+    return sorted(folder / path for folder, path in found if _is_unread(path))
 
 
 class LRPictures(PictureDataset):
@@ -105,6 +113,11 @@ def _at(place: Path, several: bool) -> list[tuple[str, Path]]:
     if not is_picture(Path(place.name)):
         raise ConfigError(f"{place} is no picture; known suffixes: {', '.join(FORMATS)}")
     return [(place.stem, place)]
+
+
+def _is_unread(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and not is_picture(path) and (guess_type(path.name)[0] or "").startswith("image/")
 
 
 def _part(batch: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from linearsr.core.data.cached import packed_pictures
 
 WORD: Final = 8
 """Bytes of what is summed."""
-BLOCK: Final = 512
-"""Words of a sum: 1024 float values, less than a row of a photo, so that what moves within a picture moves between sums."""
+BLOCK: Final = 64
+"""Words of a sum: 128 float values, less than a row of a photo, so that what moves within a picture moves between sums."""
 
 GREEN: Final = 1
 """The channel with most of a picture's brightness (0.59 in BT.601)."""
+ROWS: Final = 8
+"""One of so many is summed: what takes the time is to fetch pixels from memory."""
 
 Name = tuple[str, str, str]
 """Data set, picture, and "hr" or "lr"."""
@@ -31,18 +33,18 @@ def content_of(picture: Tensor) -> str:
 
 
 def checksum_of(picture: Tensor) -> str:
-    """Of every bit of the green channel, as the picture is held: sums of 64-bit words, block by block, hashed.
+    """Of every bit of each eighth row of the green channel, as the picture is held: sums of 64-bit words, by blocks, hashed.
 
-    It takes a fiftieth of `content_of`'s time. What happens to a picture by accident changes it, unless to red or blue alone;
-    with intent a picture of the same checksum can be made. So it only tells whether the picture of a name is still the one
-    whose content is known.
+    It takes less than a hundredth of `content_of`'s time. What happens to a picture by accident changes it, unless to red or
+    blue alone or to seven rows at most; with intent a picture of the same checksum can be made. So it only tells whether the
+    picture of a name is still the one whose content is known.
     """
-    values = picture[GREEN].contiguous().numpy().reshape(-1).view(np.uint8)
-    whole = len(values) // (WORD * BLOCK) * (WORD * BLOCK)
-    sums = np.add.reduce(values[:whole].view(np.uint64).reshape(-1, BLOCK), axis=1)
+    green = picture[GREEN].contiguous().numpy().view(np.uint8)[::ROWS]
+    whole = green.shape[1] // (WORD * BLOCK) * (WORD * BLOCK)
+    words = green[:, :whole].view(np.uint64).reshape(len(green), -1, BLOCK)
     digest = hashlib.blake2b(f"{picture.dtype} {list(picture.shape)}".encode(), digest_size=16)
-    digest.update(sums.data)
-    digest.update(values[whole:].data)
+    digest.update(np.add.reduce(words, axis=2).data)
+    digest.update(np.ascontiguousarray(green[:, whole:]).data)
     return digest.hexdigest()
 
 

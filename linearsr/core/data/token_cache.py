@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from linearsr import __version__
 from linearsr.core.atomic import write_text
 from linearsr.core.data.cache import TensorCache
 from linearsr.core.data.token_entry import read_whole
+from linearsr.core.data.token_sights import Tokens
 from linearsr.core.errors import ConfigError, DataError
 
 RECORD: Final = "guidance.json"
@@ -64,8 +66,8 @@ class TokenCache:
 
     def key(self, content: str, prompt: str | None) -> str:
         """content: of the picture, a hash. Raises DataError in a folder that nobody has begun to fill."""
-        text = json.dumps([self.identity, self._record().dtype, prompt])
-        return hashlib.sha256(f"{text}\n{content}".encode()).hexdigest()
+        asked = self._unprompted if prompt is None else self._asked(prompt)
+        return hashlib.sha256(f"{asked}\n{content}".encode()).hexdigest()
 
     def get(self, key: str) -> Description | None:
         """None where there is none. Raises DataError for an entry that is damaged or of no such guidance."""
@@ -75,9 +77,15 @@ class TokenCache:
             return None
         try:
             description = Description(found["tokens"], found["mask"], json.loads(bytes(found["told"].numpy())))
-        except (KeyError, ValueError) as error:
-            raise DataError(f"the cache entry {path} is damaged: {type(error).__name__}: {error}") from error
+        except ValueError as error:
+            raise DataError(f"the cache entry {path} is damaged: {error}") from error
         return self._checked(description, str(path))
+
+    def tokens(self, key: str) -> Tokens | None:
+        """Those of `get`, in half of its time: values are those that were written, and `put` has looked at each."""
+        path = self.entries.path(key)
+        found = read_whole(path, ("tokens", "mask"))
+        return None if found is None else self._shaped((found["tokens"], found["mask"]), path)
 
     def put(self, key: str, description: Description, who: str) -> None:
         """who: the picture, for messages. Raises DataError for tokens that are not finite or not as the folder's are."""
@@ -100,13 +108,26 @@ class TokenCache:
         self.record = TokenRecord(self.identity, _name(tokens.dtype), tokens.shape[-1])
         write_text(self.folder / RECORD, json.dumps(asdict(self.record), indent=2, ensure_ascii=False) + "\n")
 
+    @cached_property
+    def _unprompted(self) -> str:
+        return self._asked(None)
+
+    def _asked(self, prompt: str | None) -> str:
+        return json.dumps([self.identity, self._record().dtype, prompt])
+
     def _record(self) -> TokenRecord:
         if not self.begun or self.record is None:
             raise DataError(f"the cache {self.folder} is empty: no {RECORD} in {self.folder.absolute()}; fill it: {COMMAND}")
         return self.record
 
     def _checked(self, description: Description, where: str) -> Description:
-        tokens, mask, record = description.tokens, description.mask, self._record()
+        tokens, _ = self._shaped((description.tokens, description.mask), where)
+        if not all_finite(tokens):
+            raise DataError(f"{where}: {int((~tokens.isfinite()).sum())} of {tokens.numel()} values are NaN or Inf")
+        return description
+
+    def _shaped(self, given: Tokens, where: str | Path) -> Tokens:
+        (tokens, mask), record = given, self._record()
         if tokens.ndim != 2 or tokens.shape[1] != record.width or _name(tokens.dtype) != record.dtype:
             raise DataError(
                 f"{where}: {self.identity} gave {_name(tokens.dtype)} {list(tokens.shape)}, and the cache {self.folder} holds "
@@ -114,9 +135,7 @@ class TokenCache:
             )
         if mask.dtype != torch.bool or mask.shape != tokens.shape[:1]:
             raise DataError(f"{where}: the mask is {mask.dtype} {list(mask.shape)}; wanted bool [{len(tokens)}]")
-        if not all_finite(tokens):
-            raise DataError(f"{where}: {int((~tokens.isfinite()).sum())} of {tokens.numel()} values are NaN or Inf")
-        return description
+        return given
 
     def _found(self) -> TokenRecord | None:
         record = read_record(self.folder)

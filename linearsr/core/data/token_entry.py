@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from linearsr.core.errors import DataError
 PREFIX: Final = 8
 """Bytes of a safetensors file that say how long its header is, low ones first."""
 METADATA: Final = "__metadata__"
+NAMES: Final = ("tokens", "mask", "told")
+"""Of the tensors of an entry."""
 DTYPES: Final = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -27,7 +30,7 @@ DTYPES: Final = {
 """What tokens, masks and told words are of, by safetensors' names."""
 
 
-def read_whole(path: Path) -> dict[str, Tensor] | None:
+def read_whole(path: Path, names: Collection[str] = NAMES) -> dict[str, Tensor] | None:
     """What `read_entry` gives of entries of DTYPES, in less than half of its time; None where there is no file.
 
     The hash of the content is compared here too: over the bytes as they lie in the file, which are the tensors' memory then.
@@ -43,7 +46,7 @@ def read_whole(path: Path) -> dict[str, Tensor] | None:
             raise ValueError(f"it was written as {written_as or 'no entry'}")
         if content != _content_hash(header, memoryview(data)[start:]):
             raise ValueError("its content is not what was written")
-        return {name: _tensor(own, data, start) for name, own in header.items()}
+        return {name: _tensor(header[name], data, start) for name in names}
     except FileNotFoundError:
         return None
     except KeyError as error:

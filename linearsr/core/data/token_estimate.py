@@ -36,7 +36,7 @@ class Estimate:
     def __str__(self) -> str:
         return (
             f"{self.pictures:,} pictures: about {self.size / MIB:,.1f} MiB of tokens ({self.free / MIB:,.0f} MiB are free) and "
-            f"{self.seconds / 60:,.1f} minutes, from {SAMPLES} of each data set"
+            f"{self.seconds / 60:,.1f} minutes, going by {SAMPLES} of each data set at most"
         )
 
 

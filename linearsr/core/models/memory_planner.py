@@ -26,20 +26,21 @@ DEVICE = "device"
 BITS = 5
 """Of a side that is planned for."""
 SAFE = 0.85
-"""Of what a device has free: predictions are held within 15 % of what is measured."""
+"""Of what there is besides weights and pictures: predictions are held within 15 % of what is measured."""
 
 
 class MemoryPlanner:
     """Chooses the tiles of each `restore`: whole if that fits, else the largest that do.
 
     gib: what restoring may take, weights and pictures included, in GiB; "device": what the device has free at that time.
+    15 % of what weights and pictures leave of it is kept for what cannot be foreseen.
     What it takes is rehearsed once for each size, sides rounded up by a sixteenth at most. Tiles in which memory ran out are
     not planned again for pictures as large.
     Raises ConfigError for another value.
     """
 
     def __init__(self, gib: float | str):
-        self.limit = None if gib == DEVICE else GIB * require_positive(gib, "model.memory_gib")
+        self.limit = memory_limit(gib)
         self._needs: defaultdict[Any, Needs] = defaultdict(Needs)
         self._caps: list[tuple[int, Tiles]] = []
         """Values of a batch for which memory ran out, and the tiles in which it then did not."""
@@ -51,18 +52,20 @@ class MemoryPlanner:
             raise ConfigError("model.memory_gib plans for one process; under sharded_over set it to None, and denoiser.tile")
         height, width = lr.shape[-2:]
         size, values, held = (rounded(height), rounded(width)), lr.numel(), weight_bytes(model) + lr.nbytes
-        limit = self.limit or SAFE * free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
+        limit = self.limit or free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
+        room = SAFE * (limit - held)
         known, rehearse = self._needs[_kind(model, lr, num_steps, guidance)], _rehearse(model, lr, size, num_steps, guidance)
 
         def need(tiles: Tiles) -> Need:
             return known.of(size, tiles, lambda: rehearse(tiles))
 
         tiles, cap = Tiles.of(model), self._cap(values)
-        if cap != Tiles() or not known.surely_within(limit - held, size, tiles):
+        if cap != Tiles() or not known.surely_within(room, size, tiles):
             choice = Choice.of(model, size).no_larger_than(cap)
-            tiles = choice.largest(need, limit - held)
-            if need(tiles).total > limit - held:
-                raise ShapeError(_too_large(lr, limit, held + need(Tiles.of(model)).total, held + need(tiles).total, choice))
+            tiles = choice.largest(need, room)
+            if need(tiles).total > room:
+                as_set, least = (held + need(each).total / SAFE for each in (Tiles.of(model), tiles))
+                raise ShapeError(_too_large(lr, limit, as_set, least, choice))
         return Fitting(model, tiles, (height, width), lambda smaller: self._caps.append((values, smaller)))
 
     def _cap(self, values: int) -> Tiles:
@@ -70,6 +73,11 @@ class MemoryPlanner:
         caps = [tiles for least, tiles in self._caps if values >= least]
         denoiser = min((tiles.denoiser for tiles in caps), key=area, default=None)
         return Tiles(denoiser, min((tiles.autoencoder for tiles in caps), key=area, default=None))
+
+
+def memory_limit(gib: float | str) -> float | None:
+    """Bytes; None: what the device has. Raises ConfigError for what is neither."""
+    return None if gib == DEVICE else GIB * require_positive(gib, "model.memory_gib")
 
 
 def rounded(side: int) -> int:
@@ -106,10 +114,10 @@ def _autocast(device: torch.device) -> torch.dtype | None:
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
 
 
-def _too_large(lr: Tensor, limit: float, as_set: int, least: int, choice: Choice) -> str:
+def _too_large(lr: Tensor, limit: float, as_set: float, least: float, choice: Choice) -> str:
     wanted, smallest, there = (f"{count / GIB:.3g} GiB" for count in (as_set, least, limit))
     return (
-        f"LR pictures {list(lr.shape)} do not fit: restoring them takes {wanted} as set, {smallest} in the smallest tiles, and "
-        f"there are {there}; raise model.memory_gib, or restore fewer or smaller pictures at once"
+        f"LR pictures {list(lr.shape)} do not fit: restoring them takes up to {wanted} as set, {smallest} in the smallest "
+        f"tiles, and there are {there}; raise model.memory_gib, or restore fewer or smaller pictures at once"
         + (f". The denoiser is not cut: {choice.refusal}" if choice.refusal else "")
     )

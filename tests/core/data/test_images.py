@@ -144,7 +144,7 @@ def test_a_picture_from_a_camera_is_upright(tmp_path, orientation):
 def test_bad_files_are_named(tmp_path):
     text = tmp_path / "text.png"
     text.write_text("not a picture")
-    with pytest.raises(DataError, match=r"text\.png is not a picture.*\.png"):
+    with pytest.raises(DataError, match=r"text\.png is not a picture.*, of PNG, JPEG"):
         read_image(text)
     empty = tmp_path / "empty.png"
     empty.touch()

@@ -11,8 +11,6 @@ from linearsr.core.models import build_model
 from tests.core.autoencoders.small_networks import write_taesd
 from tests.shipped import ROOT
 
-SLACK = 1.2
-"""Of the plan, 1.01 and 1.13 measured: what the C library keeps of what it was given back, and kernels' own buffers."""
 RUN = """
 import json, sys, torch
 from linearsr.core.models import build_model
@@ -47,8 +45,8 @@ def described(autoencoder, **more):
 @pytest.mark.parametrize(
     ("kind", "gib", "tiles"),
     [
-        ("residual", 1.8, "the denoiser in tiles of 512 tokens, decoding whole"),
-        ("taesd", 1.2, "the denoiser whole, decoding in tiles of 2048 pixels"),
+        ("residual", 2.0, "the denoiser in tiles of 512 tokens, decoding whole"),
+        ("taesd", 1.4, "the denoiser whole, decoding in tiles of 2048 pixels"),
     ],
 )
 def test_a_picture_of_4096_is_restored_within_the_planned_memory(kind, gib, tiles, tmp_path):
@@ -60,4 +58,4 @@ def test_a_picture_of_4096_is_restored_within_the_planned_memory(kind, gib, tile
     got = json.loads(done.stdout)
     assert got["shape"] == [1, 3, 4096, 4096]
     assert got["tiles"] == tiles
-    assert got["grown"] < SLACK * gib * 1024
+    assert got["grown"] < gib * 1024

@@ -34,6 +34,17 @@ def refuse_to_read_back(out: Path, places: Sequence[str | Path], pictures: Seque
             raise ConfigError(f"{picture.lr} would be replaced by a restored picture; choose another --out than {out}")
 
 
+def refuse_nesting(pictures: Sequence[PictureFiles]) -> None:
+    """Raises ConfigError where one picture's place would be a folder of another's: below/a.png/b.jpg beside below/a.jpg."""
+    places = {Path(place_of(picture.name)): picture.lr for picture in pictures}
+    for place, lr in places.items():
+        if (other := next((parent for parent in place.parents if parent in places), None)) is not None:
+            raise ConfigError(
+                f"{places[other]} would become {other}, which is the folder of what {lr} would become; rename one, or restore "
+                "them into two folders"
+            )
+
+
 def refuse_to_replace(out: Path, pictures: Sequence[PictureFiles]) -> None:
     """Of a folder that is not a run's. Raises ConfigError where a picture's place is taken."""
     taken = next((picture for picture in pictures if (out / place_of(picture.name)).exists()), None)

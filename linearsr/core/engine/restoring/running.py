@@ -16,12 +16,18 @@ from rich.console import Console
 
 from linearsr.core.config import load_config
 from linearsr.core.data.datasets import PictureFiles
-from linearsr.core.data.lr_pictures import LRPictures, find_pictures
+from linearsr.core.data.lr_pictures import LRPictures, find_pictures, unread_formats
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.loops import checked_steps
 from linearsr.core.engine.restoring.keeping import KeepPictures
 from linearsr.core.engine.restoring.manifest import MANIFEST, Entry, Journal, read_manifest, settle
-from linearsr.core.engine.restoring.places import only_run, refuse_to_orphan, refuse_to_read_back, refuse_to_replace
+from linearsr.core.engine.restoring.places import (
+    only_run,
+    refuse_nesting,
+    refuse_to_orphan,
+    refuse_to_read_back,
+    refuse_to_replace,
+)
 from linearsr.core.engine.restoring.progress import Progress
 from linearsr.core.engine.restoring.resuming import Look, absolute, look_at_all, refuse_to_displace
 from linearsr.core.engine.restoring.settings import Made, other_settings, read_record, write_record
@@ -92,6 +98,10 @@ def run_restoring(
         with together():
             found = find_pictures(pictures) if is_main_process() else []
             refuse_to_read_back(Path(out), pictures, found)
+            refuse_nesting(found)
+            if unread := unread_formats(pictures) if is_main_process() else []:
+                more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+                _console().print(f"not read, for its format is not known: {unread[0]}{more}", highlight=False, markup=False)
         order = _Order(cfg, weights, _from_first(found), _pipeline(loader), Path(out), most, size)
         with _holding(order.out):
             return _restore(order, overwrite)
@@ -107,9 +117,8 @@ def _restore(order: _Order, overwrite: bool) -> Outcome:
     if not overwrite:
         refuse_to_displace(out, order.pictures, looks)
     left = [index for index, seen in enumerate(looks) if not seen.done]
-    console = Console(stderr=True, soft_wrap=True, quiet=not is_main_process())
     if len(left) < len(looks):
-        console.print(f"{len(looks) - len(left)} of {len(looks)} are done already", highlight=False)
+        _console().print(f"{len(looks) - len(left)} of {len(looks)} are done already", highlight=False)
     meeting = dist.new_group(backend="gloo", timeout=PATIENCE) if is_distributed() else None
     if left:
         with together():
@@ -204,6 +213,10 @@ def _pipeline(loader: Mapping[str, Any]) -> list[dict[str, Any]]:
     dataset = loader.get("dataset") or {}
     steps = dataset.get("pipeline", AS_IT_IS) if dataset.get("type") == "LRFolder" else AS_IT_IS
     return [dict(step) for step in steps]
+
+
+def _console() -> Console:
+    return Console(stderr=True, soft_wrap=True, quiet=not is_main_process())
 
 
 def _from_first(value: Any) -> Any:

@@ -14,6 +14,7 @@ from linearsr.core.atomic import write_text
 from linearsr.core.data.lr_pictures import sha256_of
 from linearsr.core.errors import ConfigError
 from linearsr.core.inspection.differences import Difference, differences
+from linearsr.core.models.memory_planner import memory_limit
 from linearsr.core.record import run_record
 from linearsr.core.registries import AUTOENCODERS
 
@@ -49,7 +50,9 @@ class Made:
 
 
 def _that_matters(model: Mapping[str, Any]) -> dict[str, Any]:
-    """An autoencoder whose tiles are blended says `exact_tiles = False`."""
+    """An autoencoder whose tiles are blended says `exact_tiles = False`. Raises ConfigError for a limit that is none."""
+    if (gib := model.get("memory_gib")) is not None:
+        memory_limit(gib)
     kind = (model.get("autoencoder") or {}).get("type")
     exact = kind is None or getattr(AUTOENCODERS.get(kind), "exact_tiles", True)
     return {key: value for key, value in model.items() if not (exact and key in NO_MATTER)}
@@ -87,7 +90,8 @@ def other_settings(out: Path, earlier: Mapping[str, Any], made: Made) -> str:
     then, now = (
         f"{record['config']} and {record['checkpoint'] or 'no weights'}" for record in (earlier["starts"][-1], made.record)
     )
-    return f"{out} was made with {then}; now {now}: {'; '.join(map(_said, found[:SHOWN]))}{more}"
+    who = f"with {then}" if then == now else f"with {then}, now it is {now}"
+    return f"{out} was made otherwise, {who}: {'; '.join(map(_said, found[:SHOWN]))}{more}"
 
 
 def _said(difference: Difference) -> str:

@@ -190,6 +190,8 @@ def test_two_folders_may_share_one_out_but_no_name(config: Path, photos: Path, t
         (["lr/p0.png", "twin/p0.jpg"], "out", {}, "would both be p0.png"),
         (["lr/p0.png"], "lr", {}, "would be replaced"),
         (["lr"], "taken", {}, "is there already"),
+        (["nested"], "out", {}, r"nested/a\.jpg would become a\.png, which is the folder of what nested/a\.png/b\.png"),
+        (["lr"], "out", {"options": {"model.memory_gib": -1}}, r"model\.memory_gib"),
         (["lr"], "out", {"num_steps": 0}, "--num-steps is 0"),
         (["lr"], "out", {"batch_size": 0}, "--batch-size is 0"),
     ],
@@ -207,6 +209,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     (tmp_path / "empty").mkdir()
     write_image(tmp_path / "twin" / "p0.jpg", picture(0))
     write_image(tmp_path / "taken" / "p0.png", picture(0))
+    for name in ("a.jpg", "a.png/b.png"):
+        write_image(tmp_path / "nested" / name, picture(0))
     monkeypatch.chdir(tmp_path)
     before = {path for path in tmp_path.rglob("*") if path.name != ".lock"}
     with pytest.raises(LinearSRError, match=words):
@@ -227,3 +231,6 @@ def test_the_code_and_the_last_line_of_a_run_say_what_failed(photos: Path, tmp_p
     assert "6 restored, 0 done before, 3 failed: see" in done.stdout
     assert "failed: cut: " in done.stderr
     assert "Traceback" not in done.stderr
+    assert "gif" not in done.stderr
+    (photos / "moving.gif").touch()
+    assert "not read, for its format is not known" in test_script(tmp_path / "out", "--num-steps", "1").stderr
