@@ -29,7 +29,7 @@ def test_what_loses_nothing_has_no_ceiling_and_what_is_random_has_a_low_one(run:
 
 def test_without_hr_it_is_one_line(run: Run, config: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "lr" / "a.png", torch.rand(3, 16, 16))
-    described = f"test_dataloader.dataset={dict(_delete_=True, type='LRFolder', root=str(tmp_path / 'lr'), pipeline=[])}"
-    done = run(TOOL, config, "--cfg-options", described)
+    pictures = {"_delete_": True, "type": "LRFolder", "root": str(tmp_path / "lr"), "pipeline": [{"type": "LoadPictures"}]}
+    done = run(TOOL, config, "--cfg-options", f"test_dataloader.dataset={pictures}")
     assert done.returncode == 2
     assert "none of the test pictures has HR" in done.stderr
