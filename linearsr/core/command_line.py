@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from linearsr.core.allocator import keep_freed_memory
 from linearsr.core.errors import LinearSRError, RankError, StoppedBySignal
 
 USER_ERROR = 2
@@ -20,9 +21,11 @@ TRY_AGAIN = 75
 def run_command(command: Callable[[], object]) -> None:
     """Runs it and exits: rc 0; rc 2 after `error: …` for a LinearSRError or a file that cannot be used; rc 75 for a run that
     was stopped by a signal and can go on; rc 1 for a rank that ends because another did. Of several ranks one prints.
+    Freed memory stays with the process, see `keep_freed_memory`.
 
     Other exceptions are raised on.
     """
+    keep_freed_memory()
     try:
         command()
         sys.stdout.flush()

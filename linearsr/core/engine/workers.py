@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 
+from linearsr.core.allocator import keep_freed_memory
 from linearsr.core.randomness import generator, mix_seed
 from linearsr.core.registries import FUNCTIONS
 
@@ -38,6 +39,7 @@ def start_worker(worker_id: int, num_workers: int, seed: int, then: Callable[[in
     A scheduler and a terminal send them to every process: without this the workers would be gone before the main process
     has finished its step. then: the config's own `worker_init_fn`.
     """
+    keep_freed_memory()  # one that was not forked
     worker_init_fn(worker_id, num_workers=num_workers, rank=get_rank(), seed=seed)
     for number in (signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

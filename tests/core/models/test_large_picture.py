@@ -13,7 +13,9 @@ from tests.shipped import ROOT
 
 RUN = """
 import json, sys, torch
+from linearsr.core.allocator import keep_freed_memory
 from linearsr.core.models import build_model
+keep_freed_memory()  # as every script of tools/
 model, side = build_model(json.loads(sys.argv[1])).eval(), int(sys.argv[2])
 def mib(key):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) / 1024
