@@ -19,4 +19,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None or any(name in os.environ for name in OWN):
         return False
-    return all([mallopt(option, size) == 1 for option, size in KEPT.items()])
+    return min(mallopt(option, size) for option, size in KEPT.items()) == 1
