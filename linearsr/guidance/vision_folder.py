@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from linearsr.core.errors import WeightsError
-from linearsr.guidance.taggers.weights import require_file, require_one_of, require_package
-from linearsr.guidance.text_encoders.files import CONFIG, INDEX, WEIGHTS, read_json
+from linearsr.core.weights.wanted import read_json, require_file, require_one_of
+from linearsr.guidance.packages import require_package
+from linearsr.guidance.text_encoders.files import CONFIG, INDEX, WEIGHTS
 
 PREPROCESSOR = "preprocessor_config.json"
 """Says how pictures are normalised, where it is there."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linearsr.core.autoencoders.weight_files import require_file
 from linearsr.core.errors import WeightsError
 from linearsr.core.weights import read_state_dict
+from linearsr.core.weights.wanted import read_json, require_file
 
 KEY = "autoencoder.folder"
 CLASS = "AutoencoderDC"
@@ -42,7 +41,7 @@ def dc_folder(who: str, folder: str | Path) -> DCFolder:
     if (place / PIPELINE).is_file():
         place = place / "vae"
     file = require_file(who, place / CONFIG, KEY)
-    config = _read_json(who, file)
+    config = read_json(who, file)
     if config.get("_class_name") != CLASS:
         raise WeightsError(f"{who}: {file} is of a {config.get('_class_name')!r}; wanted {CLASS!r}; change {KEY}")
     widths, channels, scale = (config.get(key) for key in ("encoder_block_out_channels", "latent_channels", "scaling_factor"))
@@ -57,15 +56,5 @@ def dc_folder(who: str, folder: str | Path) -> DCFolder:
 def _weights(who: str, place: Path) -> tuple[Path, ...]:
     if not (place / INDEX).is_file():
         return (require_file(who, place / WEIGHTS, KEY),)
-    shards = sorted({str(name) for name in _read_json(who, place / INDEX).get("weight_map", {}).values()})
+    shards = sorted({str(name) for name in read_json(who, place / INDEX).get("weight_map", {}).values()})
     return tuple(require_file(who, place / Path(shard).name, KEY) for shard in shards)
-
-
-def _read_json(who: str, file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise WeightsError(f"{who}: {file.absolute()} cannot be read: {cause}; wanted JSON, as it was published") from cause
-    if not isinstance(content, dict):
-        raise WeightsError(f"{who}: {file.absolute()} holds a {type(content).__name__}; wanted a JSON object")
-    return content

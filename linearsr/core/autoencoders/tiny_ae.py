@@ -8,10 +8,10 @@ import torch
 
 from linearsr.core.autoencoders import tiny_layers
 from linearsr.core.autoencoders.frozen import EncoderDecoder, FrozenAutoencoder
-from linearsr.core.autoencoders.weight_files import require_file
 from linearsr.core.errors import WeightsError
 from linearsr.core.registries import AUTOENCODERS
 from linearsr.core.weights import load_strict, read_state_dict
+from linearsr.core.weights.wanted import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from linearsr.core.errors import WeightsError
-from linearsr.guidance.taggers.weights import require_file, require_one_of
+from linearsr.core.weights.wanted import read_json, require_file, require_one_of
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -35,16 +33,9 @@ def clip_folder(who: str, path: str, key: str) -> CLIPFolder:
     weights = require_one_of(who, folder, WEIGHTS, key)
     files = [require_file(who, folder / "config.json", key), weights, require_one_of(who, folder, TOKENIZER, key)]
     if weights.suffix == ".json":
-        shards = sorted(set(_read_json(who, weights).get("weight_map", {}).values()))
+        shards = sorted(set(read_json(who, weights).get("weight_map", {}).values()))
         files += [require_file(who, folder / shard, key) for shard in shards]
     files += [folder / name for name in BESIDE if (folder / name).is_file()]
     pictures = folder / "preprocessor_config.json"
-    told = _read_json(who, pictures) if pictures.is_file() else {}
+    told = read_json(who, pictures) if pictures.is_file() else {}
     return CLIPFolder(folder, tuple(files), tuple(told.get("image_mean", MEAN)), tuple(told.get("image_std", STD)))
-
-
-def _read_json(who: str, file: Path) -> dict:
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as cause:
-        raise WeightsError(f"{who}: {file} cannot be read: {cause}; copy it again from where the folder comes from") from cause

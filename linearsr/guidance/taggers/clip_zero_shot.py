@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.registries import TAGGERS
 from linearsr.core.values import require_count, require_positive
+from linearsr.guidance.packages import require_package
 from linearsr.guidance.taggers.clip_folder import CLIPFolder, clip_folder
 from linearsr.guidance.taggers.names import told_name
 from linearsr.guidance.taggers.network import Classifier, NetworkTagger
 from linearsr.guidance.taggers.pictures import mean_over_views
 from linearsr.guidance.taggers.selection import Selection
 from linearsr.guidance.taggers.vocabulary import read_vocabulary
-from linearsr.guidance.taggers.weights import require_package
 
 TEXTS = 64
 """Prompts that are encoded at once, when the network is loaded."""

@@ -12,10 +12,11 @@ from torch import Tensor
 from linearsr.core.registries import TAGGERS
 from linearsr.core.values import require_count
 from linearsr.core.weights import load_strict, read_state_dict
+from linearsr.core.weights.wanted import require_file
+from linearsr.guidance.packages import require_package
 from linearsr.guidance.taggers.network import Classifier, NetworkTagger
 from linearsr.guidance.taggers.pictures import mean_over_views
 from linearsr.guidance.taggers.selection import Selection
-from linearsr.guidance.taggers.weights import require_file, require_package
 
 SIDE = 224
 """Pixels, of the pictures that Lite0 was trained on."""

@@ -16,9 +16,10 @@ from torch import Tensor
 from linearsr.core.errors import MissingExtraError, PluginLoadError, WeightsError
 from linearsr.core.registries import TAGGERS
 from linearsr.core.weights import read_pickled
+from linearsr.core.weights.wanted import require_file, require_one_of
+from linearsr.guidance.packages import require_package
 from linearsr.guidance.taggers.network import Classifier, NetworkTagger
 from linearsr.guidance.taggers.selection import Selection
-from linearsr.guidance.taggers.weights import require_file, require_one_of, require_package
 
 SIDE = 384
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from linearsr.core.errors import WeightsError
+from linearsr.core.weights.wanted import read_json
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -63,17 +63,6 @@ def find_files(
     beside = given / PIPELINE[1] if pipeline else given
     words = beside if tokenizer_folder is None else Path(tokenizer_folder)
     return EncoderFiles(model, words, _config(who, model), _weights(who, model), _tokenizer(who, words))
-
-
-def read_json(who: str, path: Path) -> dict[str, Any]:
-    """Raises WeightsError for what is no JSON object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise WeightsError(f"{who}: {path} cannot be read: {type(cause).__name__}: {cause}; wanted a JSON object") from cause
-    if not isinstance(content, dict):
-        raise WeightsError(f"{who}: {path} holds a {type(content).__name__}; wanted a JSON object")
-    return content
 
 
 def _config(who: str, folder: Path) -> dict[str, Any]:

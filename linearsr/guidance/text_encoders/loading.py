@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from linearsr.core.errors import MissingExtraError, WeightsError
+from linearsr.core.errors import WeightsError
+from linearsr.guidance.packages import require_package
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.files import EncoderFiles
 
-EXTRA = "guidance"
 ALWAYS = {"transformers": "transformers", "tokenizers": "tokenizers"}
 FOR_SENTENCEPIECE = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
 """What is imported -> the package that brings it."""
@@ -26,15 +25,7 @@ SHOWN = 5
 def require_packages(who: str, files: EncoderFiles) -> None:
     """Raises MissingExtraError for a package that loading these files will need; imports none."""
     for module, package in {**ALWAYS, **(FOR_SENTENCEPIECE if files.needs_sentencepiece else {})}.items():
-        if not _installed(module):
-            raise MissingExtraError(who, package, EXTRA)
-
-
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # nor is the package around it
-        return False
+        require_package(who, module, package)
 
 
 def load_tokenizer(who: str, files: EncoderFiles) -> Any:

@@ -1,17 +1,12 @@
-"""Are the package and the files there? Asked when a tagger is built, before anything is loaded."""
+"""Is the file there, and can it be read? Asked when a part with weights is built, before anything is loaded."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import json
 from pathlib import Path
+from typing import Any
 
-from linearsr.core.errors import MissingExtraError, WeightsError
-
-
-def require_package(who: str, module: str, package: str) -> None:
-    """Raises MissingExtraError if `module`, which the distribution `package` brings, is not installed. Imports nothing."""
-    if find_spec(module) is None:
-        raise MissingExtraError(who, package, "guidance")
+from linearsr.core.errors import WeightsError
 
 
 def require_file(who: str, path: str | Path, key: str) -> Path:
@@ -32,3 +27,15 @@ def require_one_of(who: str, folder: str | Path, names: tuple[str, ...], key: st
     raise WeightsError(
         f"{who}: {folder} holds no {wanted}; wanted in {Path(folder).absolute()}; nothing was downloaded; change {key}"
     )
+
+
+def read_json(who: str, file: Path) -> dict[str, Any]:
+    """Raises WeightsError for what is no JSON object."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        said = f"{type(cause).__name__}: {cause}"
+        raise WeightsError(f"{who}: {file.absolute()} cannot be read: {said}; wanted a JSON object, as published") from cause
+    if not isinstance(content, dict):
+        raise WeightsError(f"{who}: {file.absolute()} holds a {type(content).__name__}; wanted a JSON object")
+    return content
