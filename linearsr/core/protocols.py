@@ -1,4 +1,5 @@
-"""What each kind of component must do. A third party's class needs these methods, never these imports.
+"""What each kind of component must do. A third party's class needs these methods, never these imports; a tagger alone
+answers with objects of ours, `Tag`.
 
 B pictures, N tokens, C/D widths, (h, w) latent grid, K experts. t is float32 or float64 [B], 0 clean and 1 noise, in the
 path's shifted time; it is never cast to a 16-bit type. `image_01` is in 0..1, `image_pm1` in −1..1.
@@ -113,6 +114,8 @@ class Router(Protocol):
 @runtime_checkable
 class Guidance(Protocol):
     """width: D of the tokens; source: "lr" or "hr", what it looks at in training; cacheable: same picture, same tokens.
+
+    It answers with GuidanceTokens or any object that has their `tokens` and `mask`.
 
     One may also have `negative(batch)`: tokens [B, L, D], the same for all, that a guider leads away from instead of `null`.
     """

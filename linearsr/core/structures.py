@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from linearsr.core.errors import ShapeError
 
@@ -58,6 +58,11 @@ class GuidanceTokens:
             )
         if str(self.mask.dtype) != "torch.bool":
             raise ShapeError(f"the guidance mask is {self.mask.dtype}; wanted torch.bool, True where a token counts")
+
+    @staticmethod
+    def of(given: Any) -> GuidanceTokens:
+        """What a guidance gave: any object with `tokens` and `mask`, for those that do not import this class."""
+        return given if isinstance(given, GuidanceTokens) else GuidanceTokens(given.tokens, given.mask)
 
     @property
     def width(self) -> int:

@@ -58,7 +58,7 @@ def _declared(guidance: Guidance) -> None:
 
 
 def _shapes(guidance: Guidance, image: Tensor) -> str:
-    given = guidance(image)
+    given = GuidanceTokens.of(guidance(image))
     if given.tokens.shape[::2] != (len(image), guidance.width) or not given.tokens.is_floating_point():
         raise AssertionError(
             f"tokens are {given.tokens.dtype} {list(given.tokens.shape)}; wanted float [{len(image)}, L, {guidance.width}]"
@@ -70,7 +70,7 @@ def _shapes(guidance: Guidance, image: Tensor) -> str:
 
 def _null(guidance: Guidance) -> None:
     for size in (1, 5):
-        empty = guidance.null(size)
+        empty = GuidanceTokens.of(guidance.null(size))
         if empty.tokens.shape != (size, 1, guidance.width) or not bool(empty.mask.all()):
             raise AssertionError(f"null({size}) is {list(empty.tokens.shape)}; wanted [{size}, 1, {guidance.width}], mask True")
         _require_alike("null", empty)
@@ -82,7 +82,7 @@ def _negative(guidance: Guidance) -> str:
     if negative is None:
         raise LawSkippedError("it has none; classifier-free guidance takes null")
     for size in (1, 5):
-        given = negative(size)
+        given = GuidanceTokens.of(negative(size))
         if given.tokens.shape[::2] != (size, guidance.width) or not bool(given.mask.any(1).all()):
             raise AssertionError(
                 f"negative({size}) is {list(given.tokens.shape)}, {given.mask.sum(1).tolist()} count; wanted "

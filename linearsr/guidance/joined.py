@@ -74,7 +74,8 @@ class JoinedGuidance:
         for part in self.parts:
             unload(part)
 
-    def _join(self, given: Sequence[GuidanceTokens]) -> GuidanceTokens:
+    def _join(self, answers: Sequence[GuidanceTokens]) -> GuidanceTokens:
+        given = [GuidanceTokens.of(answer) for answer in answers]
         device = given[0].tokens.device
         dtype = _widest(given)
         tokens = [F.pad(own.tokens.to(device, dtype), (0, self.width - own.width)) for own in given]

@@ -1,6 +1,7 @@
 """Guidance by tags and by pictures inside of LinearSR: it is used, it is frozen, and it is in no checkpoint."""
 
 import copy
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -97,3 +98,30 @@ def test_no_weight_of_an_encoder_is_in_a_checkpoint_an_optimiser_or_a_copy(kind,
     assert {name.split(".")[0] for name in guided.state_dict()} <= {"denoiser", "autoencoder"}
     assert {name.split(".")[0] for name, _ in guided.named_parameters()} == {"denoiser"}
     assert copy.deepcopy(guided).guidance is guided.guidance
+
+
+class Answer(NamedTuple):
+    """Of a guidance that imports nothing of ours."""
+
+    tokens: torch.Tensor
+    mask: torch.Tensor
+
+
+class Foreign:
+    width, source, cacheable = 2, "lr", True
+
+    def __call__(self, image_01, prompts=None):
+        return Answer(image_01.mean((2, 3))[:, None, :2], torch.ones(len(image_01), 1, dtype=torch.bool))
+
+    def null(self, batch):
+        return Answer(torch.zeros(batch, 1, 2), torch.ones(batch, 1, dtype=torch.bool))
+
+
+def test_a_guidance_that_imports_nothing_of_ours_is_used_in_training_and_in_use():
+    kind = {"type": f"{__name__}.Foreign"}
+    joined = {"type": "JoinedGuidance", "guidance": [kind, {"type": "NullGuidance", "width": 2}]}
+    for described, prompts in ((kind, ["a word", None]), (joined, None)):
+        made = model(described)
+        made.guidance_drop = 0.5
+        made.loss(SRBatch(noise(), (0, 1), noise(side=32)), prompts)["loss"].backward()
+        assert made.restore(noise(), prompts=prompts).shape == (2, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""One picture before one guidance."""
+"""Asks a guidance about one picture."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sight(NamedTuple):
 def look(guidance: protocols.Guidance, sight: Sight) -> Tokens:
     """One picture, alone. Raises DataError for tokens that are not finite."""
     with torch.no_grad():
-        return finite(guidance(*sight.as_asked()), type(guidance).__name__, sight)
+        return finite(GuidanceTokens.of(guidance(*sight.as_asked())), type(guidance).__name__, sight)
 
 
 def finite(given: GuidanceTokens, who: str, sight: Sight) -> Tokens:

@@ -42,24 +42,24 @@ def told(
     if given is None:
         return _answers(guidance, image_01, prompts).to(image_01.device)
     if prompts is not None:
-        raise ConfigError("prompts were given beside guidance tokens, which are no longer to be changed; leave one of both out")
+        raise ConfigError("prompts and guidance tokens were given; pass either of the two")
     if given.width != guidance.width:
         raise ConfigError(
-            f"guidance tokens were given that are {given.width} wide, and those of model.guidance, {type(guidance).__name__}, "
-            f"are {guidance.width}; they are another guidance's: make them by this one"
+            f"guidance tokens are {given.width} wide, and those of model.guidance, {type(guidance).__name__}, are "
+            f"{guidance.width}: they are another guidance's; make them with this one"
         )
     if len(given.tokens) != len(image_01):
         raise ShapeError(f"guidance tokens were given for {len(given.tokens)} pictures, and there are {len(image_01)}")
     if not given.tokens.shape[1]:
-        raise ShapeError("guidance tokens were given that are none; wanted one at least: a mask that is all False says nothing")
+        raise ShapeError("guidance has no tokens (L = 0); to say nothing about a picture pass one token with mask False")
     if not bool(given.tokens[given.mask].isfinite().all()):
-        raise DataError("guidance tokens were given with NaN or Inf; make them again")
+        raise DataError("guidance tokens hold NaN or Inf; make them again")
     return given.to(image_01.device)
 
 
 def untold(guidance: Guidance, batch: int) -> GuidanceTokens:
     """What stands for no guidance in use: `negative` where the guidance has it, else `null`."""
-    return getattr(guidance, "negative", guidance.null)(batch)
+    return GuidanceTokens.of(getattr(guidance, "negative", guidance.null)(batch))
 
 
 def with_drops(
@@ -71,7 +71,8 @@ def with_drops(
     kept = torch.tensor([not _drops(probability, seed) for seed in seeds], device=given.mask.device)
     if bool(kept.all()):
         return given
-    return merged(kept, GuidanceTokens(given.tokens[kept], given.mask[kept]), guidance.null(int((~kept).sum())))
+    dropped = GuidanceTokens.of(guidance.null(int((~kept).sum())))
+    return merged(kept, GuidanceTokens(given.tokens[kept], given.mask[kept]), dropped)
 
 
 def merged(rows: Tensor, here: GuidanceTokens, elsewhere: GuidanceTokens) -> GuidanceTokens:
@@ -95,10 +96,11 @@ def _drops(probability: float, seed: int) -> bool:
 def _answers(guidance: Guidance, image_01: Tensor, prompts: Prompts | None) -> GuidanceTokens:
     words = [] if prompts is None else [prompt for prompt in prompts if prompt is not None]
     if prompts is None or not words:
-        return guidance(image_01)
+        return GuidanceTokens.of(guidance(image_01))
     if len(words) == len(prompts):
-        return guidance(image_01, words)
+        return GuidanceTokens.of(guidance(image_01, words))
     if len(prompts) != len(image_01):
         raise ShapeError(f"{len(prompts)} prompts for {len(image_01)} pictures; wanted one for each")
     rows = torch.tensor([prompt is not None for prompt in prompts], device=image_01.device)
-    return merged(rows, guidance(image_01[rows], words), guidance(image_01[~rows]))
+    asked, looked_at = guidance(image_01[rows], words), guidance(image_01[~rows])
+    return merged(rows, GuidanceTokens.of(asked), GuidanceTokens.of(looked_at))
