@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from linearsr.core.engine.checkpoints import check_same_method
 from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.models.telling import untold
+from linearsr.core.structures import GuidanceTokens
 from tests.core.models.guided_models import MIXTURE, WORDS, Counted, guided_by, model, photos, shared
 from tests.strategies import scales, seeds, time_intervals
 
@@ -43,9 +44,9 @@ def test_without_a_negative_prompt_the_null_tokens_stand_for_no_guidance():
 def test_a_third_partys_guidance_needs_no_negative():
     class Plain:
         def null(self, batch):
-            return batch
+            return GuidanceTokens(torch.zeros(batch, 1, 2), torch.ones(batch, 1, dtype=torch.bool))
 
-    assert untold(Plain(), 3) == 3
+    assert untold(Plain(), 3).tokens.shape == (3, 1, 2)
 
 
 @given(seeds, scales, st.floats(0, 1))
