@@ -8,7 +8,7 @@ from typing import Final
 
 KEPT: Final = {-3: 64 * 2**20, -1: 128 * 2**20}
 """mallopt's M_MMAP_THRESHOLD: smaller blocks, such as a photo of five megapixels as floats, come out of the heap; and
-M_TRIM_THRESHOLD: so much of its end stays when it is free. A process holds at most that much more."""
+M_TRIM_THRESHOLD: this much free memory at the top of the heap is kept. A process holds at most that much more."""
 OWN: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 """Environment variables by which the user has decided."""
 

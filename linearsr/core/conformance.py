@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 REFUSALS = (LinearSRError, ValueError)
-"""What a component refuses with: ours, or that of who imports nothing of ours."""
+"""What a component refuses with: an error of ours, or ValueError, for plugins that do not import linearsr."""
 
 COLOURS = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 

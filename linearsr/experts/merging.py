@@ -83,11 +83,11 @@ def _refuse_other_number(denoiser: State, count: int, source: str) -> None:
 
 def _refuse_other_shapes(state: State, first: State, source: str, first_source: str) -> None:
     if others := sorted(state.keys() ^ first.keys()):
-        raise WeightsError(f"{source} and {first_source} are no alike models: {', '.join(others[:SHOWN])} is in one alone")
+        raise WeightsError(f"{source} and {first_source} have different parameters: {', '.join(others[:SHOWN])} is in one alone")
     for name, value in state.items():
         if value.shape != first[name].shape:
             raise WeightsError(
-                f"{name} is {list(value.shape)} in {source} and {list(first[name].shape)} in {first_source}; wanted alike ones"
+                f"{name} is {list(value.shape)} in {source} and {list(first[name].shape)} in {first_source}; wanted one model"
             )
 
 

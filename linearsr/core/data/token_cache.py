@@ -159,7 +159,7 @@ def read_record(folder: Path) -> TokenRecord | None:
 
 
 def all_finite(tokens: Tensor) -> bool:
-    """Their sum tells nearly always, in a third of the time; one that overflows makes each be looked at."""
+    """A finite sum proves it, in a third of the time; where the sum is not finite each value is checked."""
     return math.isfinite(float(tokens.sum())) or bool(tokens.isfinite().all())
 
 

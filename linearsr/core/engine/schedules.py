@@ -10,12 +10,15 @@ from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler
 from linearsr.core.errors import ConfigError
 
 FRACTIONS = ("begin", "end", "T_max")
+RETURNING = ("LinearLR", "ConstantLR")
+"""Begin with a factor that mmengine takes back at their last iteration; in one of a single iteration it would stay for ever."""
 
 
 def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
     """begin, end and T_max written as floats in 0..1 become iterations; whole numbers are iterations already.
 
-    A schedule lasts one iteration at least, however short the run. Raises ConfigError for a fraction outside 0..1.
+    A schedule lasts one iteration at least, however short the run; a warm-up that would last no more is left out. Raises
+    ConfigError for a fraction outside 0..1, and for a warm-up of one iteration in whole numbers.
     """
     resolved = []
     for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
@@ -29,8 +32,18 @@ def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
                     )
                 least = {"begin": 0, "end": entry.get("begin", 0) + 1, "T_max": 1}[key]
                 entry[key] = max(least, round(value * max_iters))
-        resolved.append(entry)
+        if not _stays_at_its_factor(entry):
+            resolved.append(entry)
+        elif not isinstance(scheduler["end"], float):
+            raise ConfigError(
+                f"param_scheduler: a {entry['type']} from begin={entry.get('begin', 0)} to end={entry['end']} would keep its first "
+                "factor for the whole run; wanted two iterations at least"
+            )
     return resolved
+
+
+def _stays_at_its_factor(entry: Mapping[str, Any]) -> bool:
+    return entry.get("type") in RETURNING and "end" in entry and entry["end"] - entry.get("begin", 0) < 2
 
 
 def replayable(schedulers: Any, optim_wrapper: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Who does how much: products and bytes of every operation, by phase of the method and by layer of the model."""
+"""FLOPs and bytes of every operation, by phase of the method and by layer of the model."""
 
 from __future__ import annotations
 

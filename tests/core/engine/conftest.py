@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from linearsr.core.data import write_image
+from linearsr.core.engine import read_log
+from linearsr.core.weights import read_state_dict
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,3 +60,12 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def config(tmp_path: Path, data: Path) -> Path:
     return write_config(tmp_path / "tiny.py", data)
+
+
+def scalars(folder: Path, key: str) -> list[float]:
+    return [line[key] for line in read_log(folder / "log.jsonl") if key in line]
+
+
+def same_weights(one: Path, two: Path) -> bool:
+    first, second = read_state_dict(one), read_state_dict(two)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

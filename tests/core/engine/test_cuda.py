@@ -9,8 +9,8 @@ from linearsr.core.engine import PrecisionOptimWrapper, run_training
 from linearsr.core.engine.optimisation import Diverged
 from linearsr.core.engine.optimisation.blame import find_cause
 from linearsr.core.models import load_model
+from tests.core.engine.conftest import scalars
 from tests.core.engine.distributed.models import pictures, small_model
-from tests.core.engine.test_training import scalars
 
 pytestmark = pytest.mark.gpu
 

@@ -15,7 +15,7 @@ from linearsr.core.engine.checkpoints import read_checkpoint
 from linearsr.core.engine.hooks.divergence_guard import DivergenceGuard
 from linearsr.core.errors import ConfigError, DivergenceError
 from linearsr.core.registries import HOOKS
-from tests.core.engine.test_training import same_weights
+from tests.core.engine.conftest import same_weights
 
 HERE = "tests.core.engine.test_divergence_guard"
 LAYER = "denoiser.blocks.0.attention"

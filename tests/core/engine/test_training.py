@@ -7,24 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
 
 from linearsr.core.config import config_hash, load_config
-from linearsr.core.engine import NEWEST, read_log, run_testing, run_training
+from linearsr.core.engine import NEWEST, run_testing, run_training
 from linearsr.core.engine.checkpoints import newest_checkpoint
-from linearsr.core.engine.schedules import resolve_fractions
 from linearsr.core.errors import ConfigError, DataError, DivergenceError, LinearSRError, WeightsError
 from linearsr.core.models import LinearSR, build_model
 from linearsr.core.weights import read_state_dict, write_safetensors
-
-
-def scalars(folder: Path, key: str) -> list[float]:
-    return [line[key] for line in read_log(folder / "log.jsonl") if key in line]
-
-
-def same_weights(one: Path, two: Path) -> bool:
-    first, second = read_state_dict(one), read_state_dict(two)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+from tests.core.engine.conftest import same_weights, scalars
 
 
 def test_a_checkpoint_loads_with_weights_only_and_holds_the_averaged_weights(config: Path, tmp_path: Path) -> None:
@@ -91,28 +81,6 @@ def test_the_newest_checkpoint_is_the_one_saved_last_in_this_folder(tmp_path: Pa
     assert newest_checkpoint(tmp_path).name == "iter_1000.pth"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "denoiser.attention.type=SoftmaxAttention",
-        "denoiser.head_width=16",
-        "autoencoder.sigma=1.0",
-        "autoencoder.type=PixelShuffle",
-    ],
-)
-def test_a_checkpoint_of_another_method_with_the_same_shapes_is_refused(config: Path, tmp_path: Path, change: str) -> None:
-    folder = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
-    with pytest.raises(WeightsError, match=rf"was trained with model\.{change.split('=')[0]}"):
-        run_testing(config, folder, tmp_path / "out", options=[f"model.{change}"])
-    run_testing(config, folder, tmp_path / "out", options=["model.solver.type=Heun"])
-
-
-@pytest.mark.parametrize("iterations", [1, 2, 5])
-def test_the_shortest_runs_have_a_schedule(config: Path, tmp_path: Path, iterations: int) -> None:
-    warm = {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": 0.05}
-    run_training(config, tmp_path / "run", options={"train_cfg.max_iters": iterations, "param_scheduler": [warm]})
-
-
 def test_the_saved_config_runs_again_as_it_is(config: Path, tmp_path: Path) -> None:
     first = run_training(config, tmp_path / "first", options=["train_cfg.max_iters=3"])
     again = run_training(first / "tiny.py", tmp_path / "again")
@@ -127,45 +95,6 @@ def test_a_run_says_how_it_was_made(config: Path, tmp_path: Path) -> None:
     assert record["config_sha256"] == config_hash(load_config(config))
     assert "command" in record
     assert "git_commit" in record
-
-
-def test_testing_writes_pictures_rows_and_a_sheet(config: Path, tmp_path: Path) -> None:
-    run = run_training(config, tmp_path / "run")
-    folder = run_testing(config, run, tmp_path / "out", options=["test_cfg.num_steps=[1,3]"])
-    found = json.loads((folder / "metrics.json").read_text())
-    rows = {(row["method"], row["num_steps"]): row for row in found["rows"]}
-    assert set(rows) == {("bicubic", None), ("model", 1), ("model", 3)}
-    for row in rows.values():
-        assert (row["dataset"], row["num_images"], row["crop_border"]) == ("tiny", 4, 2)
-    assert found["record"]["checkpoint"].endswith("iter_6.pth")
-    assert (folder / "sheet.png").is_file()
-    assert len(list((folder / "restored" / "tiny").glob("*.png"))) == 8
-
-
-def test_validation_and_test_measure_the_same(config: Path, tmp_path: Path) -> None:
-    run = run_training(config, tmp_path / "run")
-    rows = json.loads((run_testing(config, run / "iter_6.pth", tmp_path / "out") / "metrics.json").read_text())["rows"]
-    tested = next(row["psnr_y"] for row in rows if row["num_steps"] == 1)
-    assert tested == pytest.approx(scalars(run, "psnr_y")[-1], abs=1e-9)
-
-
-def test_without_ground_truth_pictures_are_written_and_nothing_is_measured(config: Path, data: Path, tmp_path: Path) -> None:
-    options = {
-        "test_dataloader.dataset": {
-            "_delete_": True, "type": "LRFolder", "root": str(data), "name": "real", "pipeline": [{"type": "LoadPictures"}],
-        }
-    }  # fmt: skip
-    folder = run_testing(config, None, tmp_path / "out", options=options)
-    rows = json.loads((folder / "metrics.json").read_text())["rows"]
-    assert all(row["psnr_y"] is None for row in rows)
-    assert len(list((folder / "restored" / "real").glob("*_1step.png"))) == 4
-
-
-def test_an_untrained_model_tests_as_bicubic_at_one_step(config: Path, tmp_path: Path) -> None:
-    rows = json.loads((run_testing(config, None, tmp_path / "out") / "metrics.json").read_text())["rows"]
-    psnr = {(row["method"], row["num_steps"]): row["psnr_y"] for row in rows}
-    # 8-bit rounding of a value within 1e-6 of half a level can fall either way
-    assert psnr["model", 1] == pytest.approx(psnr["bicubic", None], abs=0.01)
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
@@ -250,29 +179,6 @@ def test_a_run_that_cannot_start_leaves_no_folder(config: Path, tmp_path: Path) 
         assert not (tmp_path / "run").exists(), (options, resume)
 
 
-def test_a_test_in_the_runs_folder_leaves_its_config_alone(config: Path, tmp_path: Path) -> None:
-    folder = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
-    before = (folder / "tiny.py").read_text()
-    run_testing(config, folder, folder)
-    assert (folder / "tiny.py").read_text() == before
-
-
-def test_a_checkpoint_of_another_architecture_is_refused_with_names(config: Path, tmp_path: Path) -> None:
-    run = run_training(config, tmp_path / "run", options=["train_cfg.max_iters=3"])
-    for change in (["model.denoiser.width=24"], ["model.denoiser.depth=2"]):
-        with pytest.raises(WeightsError, match=r"iter_3\.pth does not fit LinearSR: .*(missing|another shape)"):
-            run_testing(config, run / "iter_3.pth", tmp_path / "out", options=change)
-        with pytest.raises(WeightsError, match="does not fit"):
-            run_training(config, run, resume=NEWEST, options=change)
-    assert not (tmp_path / "out").exists()
-
-
-def test_schedules_are_fractions_of_the_run() -> None:
-    written = {"type": "LinearLR", "begin": 0, "end": 0.05, "T_max": 0.95}
-    assert resolve_fractions(written, 200) == [{"type": "LinearLR", "begin": 0, "end": 10, "T_max": 190}]
-    assert written["end"] == 0.05
-
-
 def test_runners_of_one_second_have_names_of_their_own(config: Path, tmp_path: Path) -> None:
     from linearsr.core.engine.runner import build_parts, build_runner
 
@@ -316,23 +222,3 @@ def test_resume_in_a_config_is_a_bare_resume(config: Path, tmp_path: Path) -> No
     assert (tmp_path / "run" / "iter_6.pth").is_file()
     with pytest.raises(WeightsError, match=r"no checkpoint iter_\*\.pth"):
         run_training(config, tmp_path / "elsewhere", options=["resume=True"])
-
-
-class CountedPictures(BaseMetric):
-    """A metric of somebody else."""
-
-    default_prefix = "theirs"
-
-    def process(self, data_batch: object, data_samples: list) -> None:
-        self.results.extend(1 for _ in data_samples)
-
-    def compute_metrics(self, results: list) -> dict[str, int]:
-        return {"pictures": len(results)}
-
-
-def test_the_figures_of_another_metric_are_written_too(config: Path, tmp_path: Path) -> None:
-    ours = {"type": "PictureMetrics", "metrics": ["psnr_y"], "crop_border": 2}
-    options = {"test_evaluator": [ours, {"type": f"{__name__}.CountedPictures"}], "test_cfg.num_steps": [1]}
-    found = json.loads((run_testing(config, None, tmp_path / "out", options=options) / "metrics.json").read_text())
-    assert found["figures"]["theirs/pictures"] == 4
-    assert found["figures"]["psnr_y"] == pytest.approx(next(r["psnr_y"] for r in found["rows"] if r["num_steps"] == 1))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from linearsr.core.engine import run_training
+from tests.core.engine.conftest import scalars
 from tests.core.engine.distributed.conftest import Done
-from tests.core.engine.test_training import scalars
 
 STAGES = """
 _two = dict(_delete_=True, type="ExpertMixture", router=dict(type="UniformRouter", num_experts=2), expert=model["denoiser"])

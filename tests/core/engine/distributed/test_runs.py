@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from linearsr.core.engine import run_testing, run_training
+from tests.core.engine.conftest import scalars
 from tests.core.engine.distributed.conftest import PATIENCE, Done, Start
-from tests.core.engine.test_training import scalars
 
 TEN = {"train_cfg.max_iters": 10, "default_hooks.checkpoint.interval": 5}
 Torchrun = Callable[..., Done]

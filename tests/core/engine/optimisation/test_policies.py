@@ -13,7 +13,7 @@ from linearsr.core.engine.checkpoints import read_checkpoint
 from linearsr.core.errors import ConfigError, DivergenceError
 from linearsr.core.models import LinearSR
 from linearsr.core.registries import HOOKS
-from tests.core.engine.test_training import same_weights, scalars
+from tests.core.engine.conftest import same_weights, scalars
 
 OURS = {"optim_wrapper.type": "PrecisionOptimWrapper", "default_hooks.checkpoint.interval": 2, "train_cfg.val_interval": 100}
 SKIP = {"default_hooks.divergence": {"type": "SkipDivergedSteps", "max_skips": 3, "max_in_a_row": 2}}

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from linearsr.attention import chunked
 from linearsr.core.engine import NEWEST, PrecisionOptimWrapper, run_training
-from tests.core.engine.conftest import ROOT
+from tests.core.engine.conftest import ROOT, same_weights, scalars
 from tests.core.engine.distributed.models import pictures, small_model
-from tests.core.engine.test_training import same_weights, scalars
 
 QUICKSTART = ROOT / "configs" / "quickstart_x4.py"
 
