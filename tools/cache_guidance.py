@@ -6,7 +6,7 @@ Tags, prompts and tokens of what the data sets of a config describe (`Describe` 
 import argparse
 import sys
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 PHASES = ["train", "val", "test"]
 
@@ -19,9 +19,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that read pictures (0: this one)")
     parser.add_argument("--dry-run", action="store_true", help="the estimate only; writes nothing")
     parser.add_argument("--verify", action="store_true", help="fill nothing: rc 1 if anything is damaged or missing")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     arguments = parser.parse_args()
 
     from linearsr.core.config import load_config  # after the arguments: --help needs no torch

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, output_console, run_command
 
 
 def main() -> None:
@@ -15,9 +15,7 @@ def main() -> None:
     parser.add_argument(
         "--kind", default="attention", help="attention (default), router, guidance, path, solver, …; an unknown one lists all"
     )
-    parser.add_argument(
-        "--options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="keys of its own, as in a config"
-    )
+    add_options(parser, "--options", "keys of its own, as in a config")
     parser.add_argument("--dim", type=int, help="width of a token")
     parser.add_argument("--num-heads", type=int, help="heads of an attention")
     parser.add_argument("--device", help="where an attention is tried: cpu (default), cuda")
@@ -27,19 +25,23 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the report there, too")
     arguments = parser.parse_args()
 
-    from rich.console import Console  # after the arguments: --help needs no torch
-
+    # after the arguments: --help needs no torch
     from linearsr.core.atomic import write_text
     from linearsr.core.config import parse_options
-    from linearsr.core.plugin_check import check_component
+    from linearsr.core.errors import ConfigError
+    from linearsr.core.plugin_check import check_component, settings_of
 
     sys.path.insert(0, os.getcwd())  # where a package is being written, before it is installed
     given = {key: getattr(arguments, key) for key in ("dim", "num_heads", "device", "timing")}
     settings = {key: value for key, value in given.items() if value is not None}
+    known = settings_of(arguments.kind)
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"--{key.replace('_', '-')} does not apply to --kind {arguments.kind}")
     report = check_component(arguments.component, arguments.kind, parse_options(arguments.options, "--options"), settings)
     if arguments.json:
         write_text(arguments.json, report.to_json() + "\n")
-    Console(highlight=False).print(report)
+    output_console(highlight=False).print(report)
     sys.exit(0 if report.passed else 1)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 SOURCE = "a config file, a run's folder or a checkpoint"
 
@@ -17,9 +17,7 @@ def main() -> None:
     show = commands.add_parser("show", help="the whole config, as it would be trained")
     show.add_argument("config", help=SOURCE)
     for command in (explain, show):
-        command.add_argument(
-            "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-        )
+        add_options(command)
     diff = commands.add_parser("diff", help="key by key; rc 0 if they are equal, 1 if not")
     diff.add_argument("before", metavar="A", help=SOURCE)
     diff.add_argument("after", metavar="B", help=SOURCE)

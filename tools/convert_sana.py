@@ -6,7 +6,7 @@ Then: python tools/train.py CONFIG --cfg-options load_from=sana.safetensors, or 
 import argparse
 import json
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 
 def main() -> None:
@@ -17,9 +17,7 @@ def main() -> None:
     parser.add_argument("config", help="a config; its model.denoiser, or the expert of its mixture, takes the weights")
     parser.add_argument("--out", required=True, help="the .safetensors file to write")
     parser.add_argument("--latent-factor", type=int, default=32, help="of the autoencoder (%(default)s, DC-AE f32)")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     arguments = parser.parse_args()
 
     # after the arguments: --help needs no torch

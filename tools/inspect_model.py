@@ -2,7 +2,7 @@
 
 import argparse
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     )
     parser.add_argument("config", help="a config file; one with stages is taken stage by stage")
     parser.add_argument("--stage", help="one of the config's stages alone")
-    parser.add_argument("--device", default="H100", help="H100 or H200: peaks of its data sheet (%(default)s)")
+    parser.add_argument("--device", help="H100 (default) or H200: peaks of its data sheet")
     parser.add_argument("--calibrate", action="store_true", help="this machine instead, whose peaks are measured first")
     parser.add_argument("--size", default="256", help="of the LR picture: its side, or rows and columns, 180x320 (%(default)s)")
     parser.add_argument("--steps", type=int, help="of sampling; by default the most of test_cfg.num_steps")
@@ -20,9 +20,7 @@ def main() -> None:
     parser.add_argument("--guidance-width", type=int, help="of these tokens, where the weights that say it are not there")
     parser.add_argument("--no-train", action="store_true", help="leave the training step out")
     parser.add_argument("--json", action="store_true", help="everything as JSON; FLOPs, bytes and seconds")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     arguments = parser.parse_args()
 
     from linearsr.core.planning.asking import Asked, read_size  # after the arguments: --help needs no torch

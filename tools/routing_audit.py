@@ -6,7 +6,7 @@ stage's, or the whole run's for its last stage.
 
 import argparse
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 
 def main() -> None:
@@ -17,9 +17,7 @@ def main() -> None:
     parser.add_argument("--plot", metavar="PNG", help="a picture of the errors over log-SNR (needs matplotlib)")
     parser.add_argument("--bins", type=int, default=16, help="noise levels, equal in log-SNR, besides t = 1 (%(default)s)")
     parser.add_argument("--pictures", type=int, help="at most so many (all of the validation data)")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     arguments = parser.parse_args()
 
     # after the arguments: --help needs no torch

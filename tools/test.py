@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 from linearsr.core.errors import ConfigError
 
 SOME_FAILED = 3
@@ -30,9 +30,7 @@ def main() -> None:
     parser.add_argument("--num-steps", type=int, help="with --pictures: steps of sampling (the most of test_cfg.num_steps)")
     parser.add_argument("--batch-size", type=int, help="with --pictures: of one size (that of test_dataloader, else 1)")
     parser.add_argument("--overwrite", action="store_true", help="with --pictures: make again what other settings made")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     parser.add_argument("--launcher", default="none", metavar="none|pytorch|slurm", help="what started several processes")
     arguments = parser.parse_args()
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 
 def main() -> None:
@@ -10,9 +10,7 @@ def main() -> None:
     parser.add_argument("config", help="a Python config file")
     parser.add_argument("--work-dir", help="the run's folder (work_dirs/<config name>)")
     parser.add_argument("--resume", nargs="?", const="newest", help="go on from this checkpoint, or from the folder's newest")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]"
-    )
+    add_options(parser)
     parser.add_argument("--launcher", default="none", metavar="none|pytorch|slurm", help="what started several processes")
     arguments = parser.parse_args()
 

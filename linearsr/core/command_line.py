@@ -1,13 +1,18 @@
-"""What the scripts in tools/ share: one line for a user's mistake, a traceback for ours."""
+"""What the scripts in tools/ share: one line for a user's mistake, a traceback for ours; options; where tables go."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from linearsr.core.allocator import keep_freed_memory
 from linearsr.core.errors import LinearSRError, RankError, StoppedBySignal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 USER_ERROR = 2
 RANK_LOST = 1
@@ -16,6 +21,23 @@ INTERRUPTED = 130
 """As shells say of Ctrl-C. A training under way saves itself and leaves with TRY_AGAIN."""
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h: not 0, so that `train && test` does not go on with half a model."""
+WIDTH = 160
+"""Columns of a table that goes to a file or a pipe; rich takes 80 and breaks words."""
+
+
+def add_options(
+    parser: argparse.ArgumentParser, flag: str = "--cfg-options", about: str = "override keys: a.b=1 c=[1,2]"
+) -> None:
+    """A flag that takes KEY=VALUE, several of them, and may come again."""
+    parser.add_argument(flag, nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
+
+
+def output_console(*, highlight: bool = True) -> Console:
+    """On standard output: as wide as the terminal or COLUMNS say, else WIDTH."""
+    from rich.console import Console  # here: --help needs none
+
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if told else WIDTH, highlight=highlight)
 
 
 def run_command(command: Callable[[], object]) -> None:

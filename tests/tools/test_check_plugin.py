@@ -113,6 +113,12 @@ def test_other_kinds_are_tried_by_the_laws_of_their_own(run: Run, kind: str, wor
     assert "conforms" in done.stdout
 
 
+def test_off_a_terminal_the_table_is_wider_than_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    done = run("check_plugin.py", "Euler", "--kind", "solver")
+    assert 80 < max(map(len, done.stdout.splitlines())) <= 160
+
+
 def test_another_kind_can_be_broken_too(run: Run) -> None:
     done = run("check_plugin.py", "my_pkg:Alternating", "--kind", "router")
     assert done.returncode == 1
@@ -136,8 +142,14 @@ def test_every_kind_that_has_a_contract_test_is_known() -> None:
             ["my_pkg:Pooled", "--kind", "atention"],
             "no laws for the kind 'atention'; did you mean 'attention'? Kinds: attention, ",
         ),
-        (["Euler", "--kind", "solver", "--dim", "8"], "check_solver has no key 'dim'"),
-        (["Euler", "--kind", "solver", "--device", "cpu"], "check_solver has no key 'device'"),
+        (["Euler", "--kind", "solver", "--dim", "8"], "--dim does not apply to --kind solver"),
+        (["Euler", "--kind", "solver", "--device", "cpu"], "--device does not apply to --kind solver"),
+        (
+            ["Euler", "--kind", "solver", "--num-heads", "2"],
+            "--num-heads does not apply to --kind solver",
+        ),
+        (["Euler", "--kind", "solver", "--timing"], "--timing does not apply to --kind solver"),
+        (["LinearDiT", "--kind", "denoiser", "--options", "depth=2"], "LinearDiT needs 'width', 'head_width', 'attention', "),
         (["my_pkg:Pooled", "--device", "nope"], "device='nope' holds no float64: "),
         (["my_pkg:Pooled", "--kind", "router"], "Pooled needs 'dim'"),
         (["Euler", "--kind", "router"], "Euler is no router; try it as --kind solver"),

@@ -173,3 +173,11 @@ def test_the_page_shows_what_is_printed(run: Run, tmp_path: Path, command: str, 
     printed = (done.stdout + done.stderr).splitlines()
     assert [lasting(line) for line in printed] == [lasting(line) for line in shown]
     assert done.returncode == {"error": 2, "test_": 1}.get(shown[0][:5], 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("attention", "an attention: "), ("lr_stem", "an LR stem: "), ("router", "a router: "), ("ConvStem", "an LR stem; ")],
+)
+def test_kinds_have_their_articles(run: Run, key: str, words: str) -> None:
+    assert f"  {words}" in run("config.py", "explain", key).stdout

@@ -47,7 +47,7 @@ def test_a_cache_is_built_used_verified_and_mended(run: Run, config: Path, data:
     wrong_folder = run("cache.py", "verify", data)
     assert wrong_folder.returncode == 2
     assert "holds no cache entry" in wrong_folder.stderr
-    missing = run("cache.py", "verify", tmp_path, "--config", cached)
+    missing = run("cache.py", "verify", "cache", "--config", cached)
     assert missing.returncode == 1
     assert "4 entries are missing" in missing.stdout
     built = run("cache.py", "build", cached)
@@ -74,3 +74,50 @@ def test_a_config_without_a_cache_is_one_line(run: Run, config: Path) -> None:
     done = run("cache.py", "build", config)
     assert done.returncode == 2
     assert "there is nothing to cache" in done.stderr
+
+
+def staged(config: Path, caches: dict[str, Path]) -> Path:
+    """A curriculum with a stage for each of `caches`, whose pictures are cached there."""
+    stages = []
+    for name, folder in caches.items():
+        steps = [{"type": "LoadPictures"}, {"type": "CropToMultiple", "scale": 2}]
+        steps += [{"type": "Cached", "folder": str(folder), "transforms": [{"type": "BicubicDegradation", "scale": 2}]}]
+        stages.append({"name": name, "init": None, "override": {"train_dataloader": {"dataset": {"pipeline": steps}}}})
+    path = config.with_name("staged.py")
+    path.write_text(f'_base_ = ["{config}"]\nstages = {stages}\n')
+    return path
+
+
+def test_the_caches_of_all_stages_are_built(run: Run, config: Path, tmp_path: Path) -> None:
+    cached = staged(config, {"one": tmp_path / "first", "two": tmp_path / "second"})
+    built = run("cache.py", "build", cached)
+    assert (built.returncode, built.stdout[:14]) == (0, "8 entries made"), built.stderr
+
+
+def test_verify_counts_what_is_missing_in_its_own_folder_alone(run: Run, config: Path, tmp_path: Path) -> None:
+    cached = staged(config, {"one": tmp_path / "first", "two": tmp_path / "second"})
+    assert run("cache.py", "build", cached).returncode == 0
+    for entry in (tmp_path / "second").glob("*/*.safetensors"):
+        entry.unlink()
+    assert run("cache.py", "verify", "first", "--config", cached).returncode == 0
+    assert run("cache.py", "verify", "second", "--config", cached).stdout == "4 entries are missing\n"
+
+
+def test_verify_takes_the_options_of_its_config(run: Run, config: Path, data: Path, tmp_path: Path) -> None:
+    cached = config.with_name("cached.py")
+    cached.write_text(CONFIG.format(config=config, cache=tmp_path / "cache"))
+    assert run("cache.py", "build", cached).returncode == 0
+    folder = ("--cfg-options", f"train_dataloader.dataset.pipeline.2.folder={tmp_path / 'other'}")
+    assert run("cache.py", "verify", "other", "--config", cached, *folder).stdout == "4 entries are missing\n"
+    lone = run("cache.py", "verify", "cache", *folder)
+    assert (lone.returncode, "--config" in lone.stderr) == (2, True)
+
+
+def test_a_folder_that_the_config_does_not_cache_in_is_refused(run: Run, config: Path, data: Path, tmp_path: Path) -> None:
+    cached = config.with_name("cached.py")
+    cached.write_text(CONFIG.format(config=config, cache=tmp_path / "cache"))
+    done = run("cache.py", "verify", data, "--config", cached)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"error: {data} is not the folder of a Cached in {cached}; its folder is {tmp_path / 'cache'}"
+    )

@@ -31,6 +31,12 @@ def test_it_says_what_a_picture_a_step_and_every_stage_cost(run: Run) -> None:
     assert "this stage: 1000 iterations at most" in done.stdout
 
 
+def test_off_a_terminal_no_name_of_a_layer_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    done = run("inspect_model.py", QUICKSTART, "--size", "8", "--steps", "1", "--no-train")
+    assert "│ blocks.*.feed_forward.depthwise │" in done.stdout
+
+
 def test_json_holds_every_figure_and_sums_are_sums(run: Run) -> None:
     done = run("inspect_model.py", QUICKSTART, "--size", "12x20", "--json")
     plan = json.loads(done.stdout)
@@ -69,7 +75,8 @@ def test_the_paper_model_is_planned_without_its_weights(run: Run) -> None:
     [
         (["--size", "wide"], ["--size", "180x320"]),
         (["--steps", "0"], ["--steps is 0"]),
-        (["--device", "H20"], ["did you mean 'H200'"]),
+        (["--device", "H20"], ["did you mean 'H200'", "pass --calibrate to measure this machine's"]),
+        (["--device", "H200", "--calibrate"], ["--device H200 and --calibrate", "do not go together"]),
         (["--dtype", "bfloat"], ["--dtype", "did you mean 'bfloat16'"]),
         (["--stage", "pretrain"], ["has no stages"]),
         (["--cfg-options", "model.denoiser.dept=3"], ["did you mean 'depth'"]),
@@ -122,6 +129,9 @@ def test_more_tokens_take_longer_and_a_model_too_large_does_not_fit() -> None:
         (duration(0.0123), "12.3 ms"),
         (duration(7200), "2 h"),
         (duration(3e-6), "3 µs"),
+        (duration(2e-9), "0.002 µs"),
+        (duration(9.55e-12), "< 1 ns"),
+        (duration(0), "0 µs"),
     ],
 )
 def test_figures_are_told_in_three_digits(told: str, words: str) -> None:

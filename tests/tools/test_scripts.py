@@ -123,3 +123,8 @@ def test_a_key_misspelt_three_levels_deep_is_refused(run: Run, config: Path, tmp
     done = run("train.py", config, "--work-dir", "run", "--cfg-options", option)
     refused(done, "--cfg-options model.denoiser.attention.qk_nrom", "ReLULinearAttention", "did you mean 'qk_norm'?")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_ceiling_takes_every_cfg_options_that_is_given(run: Run, config: Path, tmp_path: Path) -> None:
+    first, second = "model.denoiser.dept=3", "test_evaluator.crop_border=1"
+    refused(run("benchmarks/autoencoder_ceiling.py", config, "--cfg-options", first, "--cfg-options", second), "dept")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from linearsr.core.data.folders import HRFolder
 from linearsr.core.data.images import write_image
 from tests.tools.conftest import ROOT, Run
 
@@ -92,9 +93,37 @@ def test_what_cannot_be_done_is_said_in_one_line(run: Run, photos: Path, words: 
     assert done.stderr.count("\n") == 1
 
 
+def test_options_may_come_again(run: Run, photos: Path) -> None:
+    done = run("tag.py", photos, "--tagger", "FixedTags", "--options", "tag=[dog]", "--options", "tags=[cat]")
+    assert "has no key 'tag'" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--tagger", "FixedTags"], ["--options", "tags=[cat]"]])
+def test_a_table_and_a_tagger_do_not_go_together(run: Run, tmp_path: Path, photos: Path, words: list[str]) -> None:
+    run("tag.py", photos, *FIXED, "--out", tmp_path / "tags.jsonl")
+    done = run("tag.py", photos, "--read", "tags.jsonl", *words)
+    assert done.stderr == f"error: --read tags.jsonl asks no tagger; leave out {words[0]}\n"
+    assert done.returncode == 2
+    (tmp_path / "mine.py").write_text("model = None\n")
+    assert "leave out mine.py" in run("tag.py", "mine.py", photos, "--read", "tags.jsonl").stderr
+
+
+def test_names_are_those_of_a_data_set_with_the_same_roots(run: Run, tmp_path: Path, photos: Path) -> None:
+    for name in ("a", "c"):
+        write_image(tmp_path / "more" / f"{name}.png", torch.full((3, 4, 5), 0.75))
+    (tmp_path / "some.txt").write_text("more/c.png\nphotos/below\n")
+    for places in (["photos", "more"], ["photos"], ["some.txt"]):
+        roots = [str(tmp_path / place) for place in places]
+        assert run("tag.py", *roots, *FIXED, "--out", "tags.jsonl", "--overwrite").returncode == 0
+        lines = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().splitlines()]
+        dataset = HRFolder(roots, [])
+        assert [line["name"] for line in lines] == [picture.name for picture in dataset.pictures]
+
+
 def test_two_pictures_of_one_name_and_a_changed_picture_are_refused(run: Run, tmp_path: Path, photos: Path) -> None:
-    done = run("tag.py", photos / "a.png", photos, *FIXED)
-    assert (done.returncode, "would both be a" in done.stderr) == (2, True)
+    write_image(tmp_path / "other" / "photos" / "a.png", torch.full((3, 4, 5), 0.75))
+    done = run("tag.py", photos, tmp_path / "other" / "photos", *FIXED)
+    assert (done.returncode, "would both be photos/a" in done.stderr) == (2, True)
     run("tag.py", photos, *FIXED, "--out", tmp_path / "tags.jsonl")
     write_image(photos / "a.png", torch.full((3, 4, 5), 0.25))
     done = run("tag.py", photos, "--read", tmp_path / "tags.jsonl")

@@ -8,7 +8,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from linearsr.core.command_line import run_command
+from linearsr.core.command_line import add_options, run_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what a config's autoencoder leaves of the HR pictures.")
     parser.add_argument("config", help="a Python config file")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="override keys: a.b=1 c=[1,2]")
+    add_options(parser)
     parser.add_argument("--out", help="a JSON file; printed without it")
     arguments = parser.parse_args()
 

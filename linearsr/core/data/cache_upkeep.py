@@ -16,6 +16,7 @@ from linearsr.core.data.cache import TensorCache, read_entry
 from linearsr.core.data.cached import Cached
 from linearsr.core.data.datasets import PictureDataset, parts_of
 from linearsr.core.data.file_checks import with_progress
+from linearsr.core.data.stage_datasets import described_datasets
 from linearsr.core.errors import ConfigError, DataError, UnreadableError
 from linearsr.core.registries import DATASETS
 
@@ -32,19 +33,24 @@ class Filled:
     unreadable: list[str] = field(default_factory=list)
 
 
-def fill_cache(config: str | Path, *, workers: int = 0, make: bool = True, options: Sequence[str] = ()) -> Filled:
-    """Every entry that the data sets of a config can ask for; `make`: absent ones are made, else they are counted only.
+def fill_cache(
+    config: str | Path, *, workers: int = 0, make: bool = True, options: Sequence[str] = (), folder: str | Path | None = None
+) -> Filled:
+    """Every entry that the data sets of a config, and of its stages, can ask for; `make`: absent ones are made, else they are
+    counted only.
 
-    workers: data workers. Raises ConfigError for a config without Cached in a pipeline.
+    workers: data workers; folder: of this cache alone. Raises ConfigError for a config without Cached in a pipeline, or
+    without one of that folder.
     """
     if workers < 0:
         raise ConfigError(f"--workers is {workers}; wanted a whole number ≥ 0")
-    cfg = load_config(config, options)
-    loaders = [cfg.get(f"{phase}_dataloader") for phase in ("train", "val", "test")]
-    datasets = [DATASETS.build(loader["dataset"]) for loader in loaders if loader is not None]
-    fillers = [_Filler(part, make) for dataset in datasets for part in parts_of(dataset) if _place(part) is not None]
-    if not fillers:
+    datasets = [DATASETS.build(dataset) for _, dataset in described_datasets(load_config(config, options))]
+    parts = [(part, place) for dataset in datasets for part in parts_of(dataset) if (place := _place(part)) is not None]
+    if not parts:
         raise ConfigError(f"{config} has no dict(type='Cached', …) in the pipeline of a data set; there is nothing to cache")
+    fillers = [_Filler(part, place, make) for part, place in parts]
+    if folder is not None:
+        fillers = _of_folder(fillers, folder, config)
     work: DataLoader[Any] = DataLoader(ConcatDataset(fillers), batch_size=None, num_workers=workers)
     total = Filled()
     for absent, present, lost in with_progress(work, len(work), "caching"):
@@ -57,10 +63,10 @@ def fill_cache(config: str | Path, *, workers: int = 0, make: bool = True, optio
 def verify_cache(folder: str | Path, *, delete: bool = False, may_be_empty: bool = False) -> list[str]:
     """Reads every entry; says what is wrong with the damaged ones. delete: they are removed, as is what killed writers left.
 
-    Raises DataError where `folder` is none, or holds nothing and may not.
+    may_be_empty: or not be there, as before a run. Raises DataError where `folder` is none, or holds nothing and may not.
     """
     cache = TensorCache(folder)
-    if not cache.folder.is_dir():
+    if not cache.folder.is_dir() and (cache.folder.exists() or not may_be_empty):
         raise DataError(f"{folder} is no folder; wanted that of a Cached transform")
     entries, wrong = sorted(cache.entries()), []
     if not (entries or may_be_empty):
@@ -82,22 +88,32 @@ def verify_cache(folder: str | Path, *, delete: bool = False, may_be_empty: bool
 class _Filler(Dataset[tuple[int, int, list[str]]]):
     """(absent, present, reasons why it cannot be read) of each picture."""
 
-    def __init__(self, part: PictureDataset, make: bool):
-        self.part, self.make = part, make
+    def __init__(self, part: PictureDataset, place: int, make: bool):
+        self.part, self.place, self.make = part, place, make
+
+    @property
+    def cached(self) -> Cached:
+        return self.part.transforms[self.place]
 
     def __len__(self) -> int:
         return len(self.part)
 
     def __getitem__(self, index: int) -> tuple[int, int, list[str]]:
         results: dict[str, Any] = self.part.raw(index)
-        place = _place(self.part)
         try:
-            for step in self.part.transforms[:place]:
+            for step in self.part.transforms[: self.place]:
                 results = step(results)
         except UnreadableError as error:
             return 0, 0, [str(error)]
-        cached = self.part.transforms[place or 0]
-        return (*cached.fill(results, make=self.make), [])
+        return (*self.cached.fill(results, make=self.make), [])
+
+
+def _of_folder(fillers: Sequence[_Filler], folder: str | Path, config: str | Path) -> list[_Filler]:
+    wanted = Path(folder).resolve()
+    if found := [filler for filler in fillers if filler.cached.cache.folder.resolve() == wanted]:
+        return found
+    known = sorted({str(filler.cached.cache.folder) for filler in fillers})
+    raise ConfigError(f"{folder} is not the folder of a Cached in {config}; its folder is {', '.join(known)}")
 
 
 def _place(part: PictureDataset) -> int | None:

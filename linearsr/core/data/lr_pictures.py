@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from mimetypes import guess_type
 from pathlib import Path
@@ -15,6 +14,7 @@ from linearsr.core.data.datasets import PictureDataset, PictureFiles, Sample
 from linearsr.core.data.file_lists import is_list, read_list
 from linearsr.core.data.folders import named_below
 from linearsr.core.data.images import FORMATS, is_picture
+from linearsr.core.digests import sha256_of
 from linearsr.core.errors import ConfigError, DataError
 from linearsr.core.randomness import seed_of_picture
 from linearsr.core.registries import FUNCTIONS
@@ -37,9 +37,9 @@ def find_pictures(places: Sequence[str | Path]) -> list[PictureFiles]:
     for name, path in (item for place in places for item in _at(Path(place), len(places) > 1)):
         other = found.setdefault(name, PictureFiles(name, lr=path)).lr
         if other != path:
-            raise ConfigError(f"{other} and {path} would both be {name}.png; rename one, or restore them into two folders")
+            raise ConfigError(f"{other} and {path} would both be {name}.png; rename one, or name them in two commands")
     if not found:
-        raise ConfigError("there are no pictures to restore; name a folder, or files")
+        raise ConfigError("there are no pictures; name a folder, or files")
     return list(found.values())
 
 
@@ -92,12 +92,6 @@ def collate_by_size(samples: Sequence[Sample]) -> dict[str, list[Any]]:
 def one_by_one(batch: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Batches of one picture each."""
     return (_part(batch, index) for index in range(len(batch["names"])))
-
-
-def sha256_of(file: Path) -> str:
-    """Of what is in it. Raises OSError."""
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _at(place: Path, several: bool) -> list[tuple[str, Path]]:

@@ -13,14 +13,12 @@ from linearsr.core.data.cached import Cached
 from linearsr.core.data.datasets import PictureDataset, parts_of
 from linearsr.core.data.describe import Describe
 from linearsr.core.data.picture_keys import checksum_of, content_of
+from linearsr.core.data.stage_datasets import PHASES, described_datasets
 from linearsr.core.data.token_cache import Description, TokenCache
 from linearsr.core.data.token_sights import Sight
 from linearsr.core.data.token_table import PictureLine
 from linearsr.core.errors import ConfigError, DataError, UnreadableError
 from linearsr.core.registries import DATASETS
-from linearsr.core.stages import STAGES, stages_of
-
-PHASES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def jobs_of(cfg: Mapping[str, Any], phases: Sequence[str] = PHASES) -> list[Job]
     """
     jobs = [
         job
-        for phase, dataset in _datasets(cfg, phases)
+        for phase, dataset in described_datasets(cfg, phases)
         for part in parts_of(DATASETS.build(dataset))
         if (job := _job(part, phase == "train")) is not None
     ]
@@ -118,16 +116,6 @@ def jobs_of(cfg: Mapping[str, Any], phases: Sequence[str] = PHASES) -> list[Job]
             f"there is no dict(type='Describe', cache='FOLDER', …) in the pipelines of {', '.join(phases)}; nothing is cached"
         )
     return jobs
-
-
-def _datasets(cfg: Any, phases: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """With their phases."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for own in [stage.cfg for stage in stages_of(cfg)] if STAGES in cfg else [cfg]:
-        loaders = {phase: own.get(f"{phase}_dataloader") for phase in phases}
-        told = [(phase, loader["dataset"]) for phase, loader in loaders.items() if loader is not None]
-        found += [one for one in told if one not in found]
-    return found
 
 
 def jobs_of_folder(pictures: str | Path, like: Job) -> list[Job]:

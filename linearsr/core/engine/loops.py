@@ -1,53 +1,98 @@
-"""Validation and test at one or several numbers of sampling steps."""
+"""Validation and test at one or several numbers of sampling steps, in numbers of a chosen type."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.runner import TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import LOOPS
+from linearsr.core.tensor_values import DTYPES, require_dtype
+
+
+class _Restoring:
+    """Every picture at each of num_steps, instead of one pass over them."""
+
+    runner: Any
+    dataloader: Any
+    evaluator: Any
+    phase: str
+
+    def _choose(self, num_steps: Sequence[int] | int, dtype: str) -> None:
+        self.num_steps = checked_steps(num_steps, f"{self.phase}_cfg.num_steps")
+        self.dtype = require_dtype(dtype, f"{self.phase}_cfg.dtype", DTYPES)
+
+    def run(self) -> dict[str, float]:
+        hook = self.runner.call_hook
+        hook(f"before_{self.phase}")
+        hook(f"before_{self.phase}_epoch")
+        self.runner.model.eval()
+        for number, steps in enumerate(self.num_steps):
+            for index, batch in enumerate(self.dataloader):
+                self.run_iter(number * len(self.dataloader) + index, {**batch, "num_steps": steps})
+        metrics: dict[str, float] = self.evaluator.evaluate(len(self.dataloader.dataset))
+        hook(f"after_{self.phase}_epoch", metrics=metrics)
+        hook(f"after_{self.phase}")
+        return metrics
+
+    def run_iter(self, idx: int, data_batch: Mapping[str, Any]) -> None:
+        hook = self.runner.call_hook
+        hook(f"before_{self.phase}_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = self.restored(data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        hook(f"after_{self.phase}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+    @torch.no_grad()
+    def restored(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Products in `dtype`, by autocast; weights, sums over tokens, norms and times are not."""
+        model = self.runner.model
+        device = next(model.parameters()).device.type
+        with torch.autocast(device, dtype=self.dtype, enabled=self.dtype is not torch.float32):
+            found: list[dict[str, Any]] = getattr(model, f"{self.phase}_step")(batch)
+        return found
 
 
 @LOOPS.register_module()
-class RestoreValLoop(ValLoop):
-    """mmengine's ValLoop over every picture at each of num_steps; the first is what "best" and knee metrics name."""
+class RestoreValLoop(_Restoring, ValLoop):
+    """mmengine's ValLoop at each of num_steps; the first is what "best" and knee metrics name.
 
-    def __init__(self, runner: Any, dataloader: DataLoader | dict, evaluator: Any, num_steps: Sequence[int] | int = (1,)):
+    dtype: "float32", "bfloat16" or "float16": in which pictures are restored
+    """
+
+    phase = "val"
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: DataLoader | dict,
+        evaluator: Any,
+        num_steps: Sequence[int] | int = (1,),
+        dtype: str = "float32",
+    ):
         super().__init__(runner, dataloader, evaluator)
-        self.num_steps = checked_steps(num_steps, "val_cfg.num_steps")
-
-    def run(self) -> dict[str, float]:
-        return _restore_all(self, "val", self.num_steps)
+        self._choose(num_steps, dtype)
 
 
 @LOOPS.register_module()
-class RestoreTestLoop(TestLoop):
-    """mmengine's TestLoop over every picture at each of num_steps."""
+class RestoreTestLoop(_Restoring, TestLoop):
+    """mmengine's TestLoop at each of num_steps. dtype: "float32", "bfloat16" or "float16": in which pictures are restored"""
 
-    def __init__(self, runner: Any, dataloader: DataLoader | dict, evaluator: Any, num_steps: Sequence[int] | int = (1,)):
+    phase = "test"
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: DataLoader | dict,
+        evaluator: Any,
+        num_steps: Sequence[int] | int = (1,),
+        dtype: str = "float32",
+    ):
         super().__init__(runner, dataloader, evaluator)
-        self.num_steps = checked_steps(num_steps, "test_cfg.num_steps")
-
-    def run(self) -> dict[str, float]:
-        return _restore_all(self, "test", self.num_steps)
-
-
-def _restore_all(loop: Any, phase: str, num_steps: Sequence[int]) -> dict[str, float]:
-    hook = loop.runner.call_hook
-    hook(f"before_{phase}")
-    hook(f"before_{phase}_epoch")
-    loop.runner.model.eval()
-    for number, steps in enumerate(num_steps):
-        for index, batch in enumerate(loop.dataloader):
-            loop.run_iter(number * len(loop.dataloader) + index, {**batch, "num_steps": steps})
-    metrics: dict[str, float] = loop.evaluator.evaluate(len(loop.dataloader.dataset))
-    hook(f"after_{phase}_epoch", metrics=metrics)
-    hook(f"after_{phase}")
-    return metrics
+        self._choose(num_steps, dtype)
 
 
 def checked_steps(num_steps: Sequence[int] | int, key: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from linearsr.core.errors import ConfigError, nearest
 from linearsr.core.inspection.differences import ABSENT
 from linearsr.core.inspection.options import source_of, summary
 from linearsr.core.inspection.origins import value_at
-from linearsr.core.inspection.rows import UNDESCRIBED, Rows, component_rows, kind_line, kind_rows, option_rows, taken
+from linearsr.core.inspection.rows import UNDESCRIBED, Rows, component_rows, kind_line, kind_rows, option_rows, taken, with_article
 from linearsr.core.inspection.searching import takers_of, unknown, unknown_in
 from linearsr.core.inspection.settings import setting, table_option
 from linearsr.core.key_check import KeyPath, builder_keys, component_of, dotted, typed_nodes
@@ -96,7 +96,7 @@ class Place:
                 known = [str(place) for place in (value if isinstance(value, Mapping) else range(len(value)))]
                 hint = nearest(str(part), known) or "."
                 raise ConfigError(f"{dotted(self.path)} of the config has no {part!r}{hint} It has {', '.join(known)}")
-            rows = {"is": f"a {registry.name} of {dotted(self.path)}"}
+            rows = {"is": f"{with_article(registry)} of {dotted(self.path)}"}
             if self.tree.at(path) is None:
                 rows["about"] = "None leaves it out"
             return _entered(self.tree, path, rows, registry)

@@ -19,7 +19,9 @@ from linearsr.core.signatures import accepted_keys, refuse_unknown_keys
 Rows = dict[str, str]
 UNDESCRIBED = "its docstring does not describe this key"
 PASSED_ON = {"EMAHook": "ema_type"}
-"""A component whose **kwargs go to another, and the option that names it (a model of mmengine's)."""
+"""A component of KWARGS_GO_TO -> the option that names the other one, a model of mmengine's."""
+SPOKEN_AS_VOWELS = ("a", "e", "i", "o", "LR")
+"""What kinds' names begin with where one says "an"."""
 
 
 def option_rows(component: Any, registry: Registry, path: KeyPath, name: str, node: Mapping[str, Any]) -> Rows:
@@ -32,7 +34,8 @@ def option_rows(component: Any, registry: Registry, path: KeyPath, name: str, no
     found = option(component, name)
     rows = {"of": summary(component)}
     if found is None and name in (sent_on or ()):
-        other = MODELS.require(node.get("ema_type") or inspect.signature(component).parameters["ema_type"].default)
+        key = PASSED_ON[component.__name__]
+        other = MODELS.require(node.get(key) or inspect.signature(component).parameters[key].default)
         rows["of"] += f", which passes it to {summary(other)}"
         found, component = option(other, name), other
     if found is None:
@@ -55,8 +58,13 @@ def kind_line(registry: Registry) -> str:
     ours = [*registry.own(), *(f"{name} (plugin)" for name in plugins)]
     theirs = [name for name in parents if name not in registry.own()]
     if len(theirs) > MANY and ours:
-        return f"a {registry.name}: {', '.join(ours)}, and {len(theirs)} of mmengine's"
-    return f"a {registry.name}: {', '.join([*ours, *theirs]) or 'none is known'}"
+        return f"{with_article(registry)}: {', '.join(ours)}, and {len(theirs)} of mmengine's"
+    return f"{with_article(registry)}: {', '.join([*ours, *theirs]) or 'none is known'}"
+
+
+def with_article(registry: Registry) -> str:
+    """Its name behind its article: "a router", "an attention", "an LR stem"."""
+    return f"{'an' if registry.name.startswith(SPOKEN_AS_VOWELS) else 'a'} {registry.name}"
 
 
 MANY = 12
@@ -81,7 +89,7 @@ def component_rows(component: Any, registry: Registry) -> Rows:
             typed = "" if found.annotation == UNTYPED else f": {found.annotation}"
             lines.append(f"{name}{typed}  ({ends}{default.removeprefix('none: ')})")
     return {
-        "is": f"a {registry.name}; config key {' or '.join(registry.keys)}",
+        "is": f"{with_article(registry)}; config key {' or '.join(registry.keys)}",
         "about": inspect.getdoc(component) or UNDESCRIBED,
         "options": "\n".join(lines) or "none",
         "source": source_of(component),

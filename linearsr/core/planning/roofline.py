@@ -90,7 +90,9 @@ def device_named(name: str) -> Device:
     found = {known.lower(): device for known, device in DEVICES.items()}.get(name.lower())
     if found is None:
         hint = nearest(name.upper(), DEVICES) or "."
-        raise ConfigError(f"no device is called {name!r}{hint} Known: {', '.join(DEVICES)}; this machine's own are measured")
+        raise ConfigError(
+            f"no device is called {name!r}{hint} Known: {', '.join(DEVICES)}; or pass --calibrate to measure this machine's"
+        )
     return found
 
 

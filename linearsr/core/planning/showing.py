@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from linearsr.core.command_line import output_console
+from linearsr.core.errors import ConfigError
 from linearsr.core.planning.asking import DTYPES, Asked
 from linearsr.core.planning.plan import Plain, plan_config
-from linearsr.core.planning.roofline import device_named, measure_peak
+from linearsr.core.planning.roofline import Device, device_named, measure_peak
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+NANOSECOND = 1e-9
+"""Below it a time says nothing: no machine's cycle is that short."""
+DEFAULT_DEVICE = "H100"
 CALIBRATED = {"cpu": (torch.float32, torch.bfloat16), "cuda": tuple(DTYPES.values())}
 """What is measured; a CPU may take minutes for a product in float16."""
 BOUND = (
@@ -30,19 +37,20 @@ def run_inspect(
     source: str,
     options: Sequence[str],
     asked: Asked,
-    device: str,
+    device: str | None,
     *,
     stage: str | None = None,
     calibrate: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Prints what the config's model costs. calibrate: on this machine, whose peaks are measured first, instead of `device`."""
-    place = measure_peak(here := _here(), CALIBRATED[here.type]) if calibrate else device_named(device)
+    """Prints what the config's model costs. device: None for DEFAULT_DEVICE; calibrate: on this machine, whose peaks are
+    measured first. Raises ConfigError for both."""
+    place = _device(device, calibrate)
     plan = plan_config(source, place, asked, options, stage)
     if as_json:
         print(json.dumps(plan, indent=2))
     else:
-        show_plan(plan, Console())
+        show_plan(plan, output_console())
 
 
 def show_plan(plan: Plain, console: Console) -> None:
@@ -126,10 +134,22 @@ def quantity(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
+    """Three digits and a unit: 12.3 ms."""
+    if 0 < seconds < NANOSECOND:
+        return "< 1 ns"
     for unit, length in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0), ("ms", 1e-3)):
         if seconds >= length:
             return f"{seconds / length:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
+
+
+def _device(name: str | None, calibrate: bool) -> Device:
+    if not calibrate:
+        return device_named(name or DEFAULT_DEVICE)
+    if name is not None:
+        raise ConfigError(f"--device {name} and --calibrate, which measures this machine, do not go together; leave one out")
+    here = _here()
+    return measure_peak(here, CALIBRATED[here.type])
 
 
 def _here() -> torch.device:

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from mmengine.evaluator import BaseMetric
 
 from linearsr.core.engine import NEWEST, run_testing, run_training
-from linearsr.core.errors import WeightsError
+from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.models import LinearSR
 from tests.core.engine.conftest import scalars
 
 
@@ -101,3 +104,27 @@ def test_the_figures_of_another_metric_are_written_too(config: Path, tmp_path: P
     found = json.loads((run_testing(config, None, tmp_path / "out", options=options) / "metrics.json").read_text())
     assert found["figures"]["theirs/pictures"] == 4
     assert found["figures"]["psnr_y"] == pytest.approx(next(r["psnr_y"] for r in found["rows"] if r["num_steps"] == 1))
+
+
+def test_pictures_are_restored_in_the_type_that_the_config_names(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed, restore = [], LinearSR.restore
+
+    def watched(self: LinearSR, *given: Any, **named: Any) -> torch.Tensor:
+        computed.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return restore(self, *given, **named)
+
+    monkeypatch.setattr(LinearSR, "restore", watched)
+    options = {"val_cfg.dtype": "float16", "test_cfg.dtype": "bfloat16", "optim_wrapper.type": "PrecisionOptimWrapper"}
+    run = run_training(config, tmp_path / "run", options=options)
+    assert set(computed) == {torch.float16}
+    computed.clear()
+    rounded = run_testing(config, run, tmp_path / "out", options=options)
+    assert set(computed) == {torch.bfloat16}
+    exact = run_testing(config, run, tmp_path / "exact")
+    assert set(computed) == {torch.bfloat16, torch.float32}
+    first, second = (json.loads((folder / "metrics.json").read_text())["rows"][1]["psnr_y"] for folder in (rounded, exact))
+    assert first == pytest.approx(second, abs=0.1)  # dB
+    with pytest.raises(ConfigError, match=r"test_cfg\.dtype is 'bf16'.*wanted 'float32', 'bfloat16'"):
+        run_testing(config, run, tmp_path / "never", options={"test_cfg.dtype": "bf16"})

@@ -9,8 +9,8 @@ import torch
 from torch.amp import GradScaler
 
 from linearsr.core.errors import ConfigError, nearest
+from linearsr.core.tensor_values import DTYPES, require_dtype
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCALE_KEYS = ("init_scale", "growth_factor", "backoff_factor", "growth_interval", "min_scale")
 """Of `optim_wrapper.loss_scale`: torch.amp.GradScaler's own, and ours."""
 MIN_SCALE = 1.0
@@ -25,16 +25,12 @@ class Precision:
     """
 
     def __init__(self, dtype: str, loss_scale: Mapping[str, Any] | None, device: torch.device):
-        if dtype not in DTYPES:
-            raise ConfigError(
-                f"optim_wrapper.dtype is {dtype!r}{nearest(str(dtype), DTYPES)}; wanted one of {', '.join(DTYPES)}"
-            )
+        self.dtype, self.device = require_dtype(dtype, "optim_wrapper.dtype", DTYPES), device
         if dtype == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError(
                 f"optim_wrapper.dtype is 'bfloat16', which {torch.cuda.get_device_name(device)} does not compute; "
                 "wanted 'float16' or 'float32' there"
             )
-        self.dtype, self.device = DTYPES[dtype], device
         self.min_scale = MIN_SCALE
         self.scaler: GradScaler | None = None
         if dtype == "float16":

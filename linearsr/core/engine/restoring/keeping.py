@@ -16,7 +16,7 @@ from linearsr.core.data.lr_pictures import sha256_of
 from linearsr.core.engine.restoring.manifest import Entry, Journal
 from linearsr.core.engine.restoring.places import place_of
 from linearsr.core.engine.restoring.progress import Progress
-from linearsr.core.errors import CheckpointError, DataError
+from linearsr.core.errors import DataError
 
 WRITERS: Final = 2
 """Threads. A PNG of 4096² takes seconds to compress, for which Pillow lets go of Python's lock."""
@@ -27,7 +27,7 @@ WAITING: Final = 4
 class KeepPictures(Hook):
     """Writes `OUT/<name>.png`, then its line. A picture that cannot be written as one, such as NaN, is a failed one.
 
-    sources: absolute paths of the LR pictures, by name. Raises DataError where the disk is full.
+    sources: absolute paths of the LR pictures, by name. Raises DataError where a file cannot be written, as on a full disk.
     """
 
     priority = "LOW"
@@ -62,7 +62,7 @@ class KeepPictures(Hook):
             write_image(self.out / place, sample["sr"])
             output_sha256 = sha256_of(self.out / place)
         except OSError as error:
-            raise CheckpointError(
+            raise DataError(
                 f"{self.out / place} could not be written: {error.strerror or error}; what was done before is whole: mend the "
                 "disk and start again to go on"
             ) from error

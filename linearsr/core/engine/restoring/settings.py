@@ -19,8 +19,10 @@ from linearsr.core.record import run_record
 from linearsr.core.registries import AUTOENCODERS
 
 RECORD: Final = "run.json"
-NO_MATTER: Final = ("memory_gib",)
-"""Keys of the model that decide how a picture is made to fit, not what becomes of it, where tiles are exact."""
+RUNS_ALIKE: Final = ("compile_denoiser",)
+"""Keys of the model that decide how it is computed, not what becomes of a picture, rounding apart."""
+DENOISER_RUNS_ALIKE: Final = ("tile", "offload", "offload_folder", "cuda_graphs", "activation_checkpointing")
+"""The same of a denoiser, whose tiles are always exact, and of the `expert` of a mixture."""
 SHOWN: Final = 5
 """Differences that a message names."""
 
@@ -35,27 +37,54 @@ class Made:
 
     @staticmethod
     def of(cfg: Config, checkpoint: Path | None, pipeline: Sequence[Mapping[str, Any]], num_steps: int) -> Made:
-        """checkpoint: a file, or None for the model as it is built, which then depends on the config's seed."""
+        """checkpoint: a file, or None for the model as it is built, which then depends on the config's seed.
+
+        Raises WeightsError where there is no such file, ConfigError for a `memory_gib` that is no limit.
+        """
+        model = cfg.model.to_dict()
+        if (gib := model.get("memory_gib")) is not None:
+            memory_limit(gib)
         settings: dict[str, Any] = {
-            "model": _that_matters(cfg.model.to_dict()),
+            "model": _that_matters(model, _has_exact_tiles(model)),
             "pipeline": [dict(step) for step in pipeline],
             "num_steps": num_steps,
         }
         if checkpoint is None:
             settings["randomness"] = dict(cfg.get("randomness") or {"seed": 0})
         else:
-            settings["checkpoint_sha256"] = sha256_of(checkpoint)
+            settings["checkpoint_sha256"] = _hash_of_weights(checkpoint)
         record = run_record(cfg) | {"checkpoint": None if checkpoint is None else str(checkpoint)}
         return Made(json.loads(json.dumps(settings, default=str)), record)
 
 
-def _that_matters(model: Mapping[str, Any]) -> dict[str, Any]:
-    """An autoencoder whose tiles are blended says `exact_tiles = False`. Raises ConfigError for a limit that is none."""
-    if (gib := model.get("memory_gib")) is not None:
-        memory_limit(gib)
+def _hash_of_weights(checkpoint: Path) -> str:
+    try:
+        return sha256_of(checkpoint)
+    except OSError:
+        read_state_dict(checkpoint)  # whose error says what was wanted
+        raise
+
+
+def _has_exact_tiles(model: Mapping[str, Any]) -> bool:
+    """An autoencoder whose tiles are blended says `exact_tiles = False`."""
     kind = (model.get("autoencoder") or {}).get("type")
-    exact = kind is None or getattr(AUTOENCODERS.get(kind), "exact_tiles", True)
-    return {key: value for key, value in model.items() if not (exact and key in NO_MATTER)}
+    return kind is None or getattr(AUTOENCODERS.get(kind), "exact_tiles", True)
+
+
+def _that_matters(model: Mapping[str, Any], exact: bool) -> dict[str, Any]:
+    """The model without what only decides how it is computed. exact: whether its autoencoder's tiles are."""
+    found = _without(model, (*RUNS_ALIKE, *(["memory_gib"] if exact else [])))
+    for part, keys in (("denoiser", DENOISER_RUNS_ALIKE), ("autoencoder", ("tile",) if exact else ())):
+        if isinstance(found.get(part), Mapping):
+            found[part] = _without(found[part], keys)
+    denoiser = found.get("denoiser")
+    if isinstance(denoiser, Mapping) and isinstance(denoiser.get("expert"), Mapping):
+        found["denoiser"] = {**denoiser, "expert": _without(denoiser["expert"], DENOISER_RUNS_ALIKE)}
+    return found
+
+
+def _without(part: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key not in keys}
 
 
 def read_record(out: Path) -> dict[str, Any] | None:
