@@ -2,6 +2,7 @@
 
 LINEARSR_DATA: folder with train/LSDIR, train/FFHQ (its first 10,000) and the test sets in eval/; LINEARSR_WEIGHTS: folder with
 dc-ae-f32c32-sana-1.0, gemma-2-2b-it, ram_swin_large_14m.pth and bert-base-uncased. What it costs: python tools/inspect_model.py.
+Photos are tagged and their tags encoded before the run, by python tools/cache_guidance.py with this config; LINEARSR_CACHE: where to.
 The paper leaves batch size, learning rate, degradation preset and the fine-tuning set open; those here are our choice.
 """
 
@@ -11,7 +12,14 @@ _base_ = "_base_/runtime.py"
 
 _data = os.environ.get("LINEARSR_DATA", "data")
 _weights = os.environ.get("LINEARSR_WEIGHTS", "weights")
+_cache = os.environ.get("LINEARSR_CACHE", "cache")
 _scale = 4
+
+_tags = dict(
+    type="TagGuidance",
+    tagger=dict(type="RAMTagger", weights=f"{_weights}/ram_swin_large_14m.pth", tokenizer=f"{_weights}/bert-base-uncased"),
+    text_encoder=dict(type="GemmaTextEncoder", folder=f"{_weights}/gemma-2-2b-it", dtype="bfloat16", device=None))
+_describe = dict(type="Describe", guidance=_tags, cache=f"{_cache}/tags")
 
 _dense = dict(
     type="LinearDiT",
@@ -28,18 +36,14 @@ model = dict(
     upscale=_scale,
     autoencoder=dict(type="DCAE", folder=f"{_weights}/dc-ae-f32c32-sana-1.0", dtype="bfloat16"),
     denoiser=_dense,
-    guidance=dict(
-        type="TagGuidance",
-        tagger=dict(
-            type="RAMTagger", weights=f"{_weights}/ram_swin_large_14m.pth", tokenizer=f"{_weights}/bert-base-uncased"),
-        text_encoder=dict(type="GemmaTextEncoder", folder=f"{_weights}/gemma-2-2b-it", dtype="bfloat16")),
+    guidance=_tags,
     path=dict(type="RectifiedFlow"),
     time_sampler=dict(type="LogitNormalTimes", shift=3.0),
     time_grid=dict(type="ShiftedGrid", shift=3.0),
     solver=dict(type="DPMSolver", order=2))
 
 _one_by_one = dict(batch_size=1, num_workers=2, sampler=dict(type="DefaultSampler", shuffle=False))
-_load = [dict(type="LoadPictures")]
+_load = [dict(type="LoadPictures"), _describe]
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
@@ -50,6 +54,7 @@ train_dataloader = dict(
         root=[f"{_data}/train/LSDIR", f"{_data}/train/FFHQ"],
         pipeline=[
             dict(type="LoadPictures"),
+            _describe,
             dict(type="RandomCrop", size=512, scale=_scale),
             dict(type="RandomFlipRotate"),
             dict(type="RealESRGANDegradation", scale=_scale, preset="SeeSR"),
@@ -65,8 +70,8 @@ val_evaluator = dict(metrics=["psnr_y", "niqe"], **_metrics)
 test_evaluator = dict(metrics=["psnr_y", "ssim_y", "niqe"], **_metrics)
 
 train_cfg = dict(max_iters=100000, val_interval=2000)  # at most: a stage ends when its knee is confirmed
-val_cfg = dict(num_steps=[20])
-test_cfg = dict(num_steps=[20])
+val_cfg = dict(num_steps=[20], dtype="bfloat16")
+test_cfg = dict(num_steps=[20], dtype="bfloat16")
 optim_wrapper = dict(
     type="PrecisionOptimWrapper",
     dtype="bfloat16",

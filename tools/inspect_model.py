@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--calibrate", action="store_true", help="this machine instead, whose peaks are measured first")
     parser.add_argument("--size", default="256", help="of the LR picture: its side, or rows and columns, 180x320 (%(default)s)")
     parser.add_argument("--steps", type=int, help="of sampling; by default the most of test_cfg.num_steps")
-    parser.add_argument("--dtype", help="of restoring, by autocast; by default that of optim_wrapper")
+    parser.add_argument("--dtype", help="of restoring, by autocast; by default that of test_cfg")
     parser.add_argument("--tokens", type=int, help="of the guidance, by default as many as it keeps")
     parser.add_argument("--guidance-width", type=int, help="of these tokens, where the weights that say it are not there")
     parser.add_argument("--no-train", action="store_true", help="leave the training step out")

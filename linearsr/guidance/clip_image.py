@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linearsr.core.errors import ConfigError
 from linearsr.core.registries import GUIDANCE
 from linearsr.guidance.image_guidance import PatchGuidance
 from linearsr.guidance.taggers.clip_folder import MEAN, STD
 from linearsr.guidance.text_encoders.architecture import Architecture
+from linearsr.guidance.text_encoders.options import require_hidden_layer
 from linearsr.guidance.vision_folder import vision_folder
 
 if TYPE_CHECKING:
@@ -46,12 +46,7 @@ class CLIPImageGuidance(PatchGuidance):
         files = vision_folder(who, folder, KINDS, MEAN, STD, "vision_config")
         super().__init__(files, files.number(who, "image_size"), keep_cls, source, device, dtype)
         depth = files.number(who, "num_hidden_layers")
-        if isinstance(hidden_layer, bool) or not isinstance(hidden_layer, int) or not -depth <= hidden_layer <= -1:
-            raise ConfigError(
-                f"guidance.hidden_layer is {hidden_layer!r}; wanted a whole number from {-depth} to -1, counted from the end; "
-                "change guidance.hidden_layer"
-            )
-        self.hidden_layer = hidden_layer
+        self.hidden_layer = require_hidden_layer(hidden_layer, depth, "guidance.hidden_layer")
 
     def architecture(self) -> Architecture:
         return Architecture("CLIPVisionModel", KINDS, usual_tokens=0)

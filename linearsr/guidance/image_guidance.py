@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from linearsr.core.errors import ConfigError, nearest
+from linearsr.core.errors import ConfigError
 from linearsr.core.structures import GuidanceTokens
+from linearsr.core.tensor_values import DTYPES_AND_FLOAT64, require_device, require_dtype
 from linearsr.core.values import require_bool
 from linearsr.guidance.null import zero_token
 from linearsr.guidance.taggers.pictures import checked_pictures, whole_view
@@ -17,7 +18,6 @@ from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.files import EncoderFiles
 from linearsr.guidance.text_encoders.fingerprint import fingerprint
 from linearsr.guidance.text_encoders.loading import load_model
-from linearsr.guidance.text_encoders.options import DTYPES
 from linearsr.guidance.text_guidance import checked_source
 from linearsr.guidance.vision_folder import VisionFolder
 
@@ -51,10 +51,8 @@ class PatchGuidance(ABC):
         self.files, self.side = files, side
         self.keep_cls = require_bool(keep_cls, "guidance.keep_cls")
         self.source = checked_source(source)
-        if dtype not in DTYPES:
-            raise ConfigError(f"guidance.dtype is {dtype!r}{nearest(str(dtype), DTYPES)}; wanted {', '.join(DTYPES)}")
-        self.dtype = DTYPES[dtype]
-        self.device = _device(device)
+        self.dtype = require_dtype(dtype, "guidance.dtype", DTYPES_AND_FLOAT64)
+        self.device = None if device is None else require_device(device, "guidance.device")
         self.width = files.number(type(self).__name__, "hidden_size")
         self._told = {"keep_cls": keep_cls, "side": side, "source": source, "dtype": dtype}
         self._model: Any = None
@@ -128,10 +126,3 @@ class PatchGuidance(ABC):
 
 
 _CPU = torch.device("cpu")
-
-
-def _device(device: str | None) -> torch.device | None:
-    try:
-        return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as cause:
-        raise ConfigError(f"guidance.device is {device!r}; wanted 'cpu', 'cuda', 'cuda:1', … or None") from cause

@@ -10,6 +10,7 @@ import torch
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import GUIDANCE
 from linearsr.core.structures import GuidanceTokens
+from linearsr.core.values import require_count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +33,7 @@ class NullGuidance:
     reads_prompts = False
 
     def __init__(self, width: int = 16):
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ConfigError(f"guidance.width is {width!r}; wanted a whole number of at least 1; change guidance.width")
-        self.width = width
+        self.width = require_count(width, "guidance.width")
 
     @property
     def identity(self) -> str:

@@ -9,7 +9,7 @@ from linearsr.schedules.preconditioning import VelocityPreconditioner
 from linearsr.schedules.solvers import Euler, Heun
 from linearsr.schedules.time_grid import ShiftedGrid, UniformGrid
 from linearsr.schedules.time_sampling import EndWeightedTimes, InverseCDFTimes, LogitNormalTimes, UniformTimes
-from linearsr.schedules.time_shift import shift_time, unshift_time
+from linearsr.schedules.time_shift import shift_time
 
 __all__ = [
     "ESGF",
@@ -30,5 +30,4 @@ __all__ = [
     "UniformTimes",
     "VelocityPreconditioner",
     "shift_time",
-    "unshift_time",
 ]

@@ -32,14 +32,6 @@ class RectifiedFlow:
         """The velocity dz_t/dt = z1 − z0, [B, C, h, w]; the same at every t."""
         return z1 - z0
 
-    def z0_from_velocity(self, z_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
-        """The clean end of the line through z_t with velocity v: z_t − t v, in z_t's type."""
-        return (z_t - _per_picture(t, z_t) * v).to(z_t.dtype)
-
-    def z1_from_velocity(self, z_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
-        """The noise end of the line through z_t with velocity v: z_t + (1 − t) v, in z_t's type."""
-        return (z_t + (1 - _per_picture(t, z_t)) * v).to(z_t.dtype)
-
     def log_snr(self, t: Tensor) -> Tensor:
         """λ = 2 log((1 − t)/t) in t's type and shape; strictly decreasing, +∞ at t = 0 and −∞ at t = 1."""
         return -2 * require_exact_times(t).logit()

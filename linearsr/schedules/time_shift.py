@@ -23,8 +23,3 @@ def shift_time(t: Tensor, shift: float) -> Tensor:
     shift = require_positive(shift, "shift")
     scaled = shift * require_exact_times(t)
     return scaled / (scaled + (1 - t))
-
-
-def unshift_time(t: Tensor, shift: float) -> Tensor:
-    """The inverse of `shift_time`: the shift by 1/s."""
-    return shift_time(t, 1 / require_positive(shift, "shift"))

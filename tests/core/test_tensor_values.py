@@ -9,7 +9,6 @@ from linearsr.core.tensor_values import DTYPES, DTYPES_AND_FLOAT64, require_devi
 from linearsr.guidance.image_guidance import PatchGuidance
 from linearsr.guidance.taggers.network import NetworkTagger
 from linearsr.guidance.taggers.selection import Selection
-from linearsr.guidance.text_encoders.options import require_device as text_encoder_device
 
 
 @pytest.mark.parametrize("name", DTYPES_AND_FLOAT64)
@@ -79,7 +78,6 @@ class Patches(PatchGuidance):
         ("autoencoder", lambda device: Frozen(8, 4, 1.0, 0.0, None, "float32", device)),
         ("tagger", lambda device: Tagger(Selection(), {}, [], device, "float32")),
         ("guidance", lambda device: Patches(None, 8, False, "lr", device, "float32")),
-        ("text_encoder", text_encoder_device),
     ],
 )
 def test_every_frozen_part_is_refused_a_device_that_is_not_there_when_it_is_built(monkeypatch, key, made):

@@ -30,11 +30,12 @@ def swirl(z, t):
     return speed * torch.stack([-z[:, 1], z[:, 0]], dim=1) + speed * 0.5 * z
 
 
-def swirl_solution(z1):
-    """∫ speed dt from 1 to 0 is −2: turn by −2 radians and shrink by exp(−1)."""
-    cos, sin = math.cos(-2), math.sin(-2)
-    turned = torch.stack([cos * z1[:, 0] - sin * z1[:, 1], sin * z1[:, 0] + cos * z1[:, 1]], dim=1)
-    return math.exp(-1) * turned
+def swirl_solution(z, start=1.0, end=0.0):
+    """From z at `start` to `end`: turn by a = ∫ speed dt and grow by exp(a/2); from 1 to 0, a is −2."""
+    angle = (end + end**2) - (start + start**2)
+    cos, sin = math.cos(angle), math.sin(angle)
+    turned = torch.stack([cos * z[:, 0] - sin * z[:, 1], sin * z[:, 0] + cos * z[:, 1]], dim=1)
+    return math.exp(angle / 2) * turned
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from linearsr.core.errors import ConfigError, ShapeError, nearest
+from linearsr.core.errors import ConfigError, ShapeError
+from linearsr.core.tensor_values import DTYPES_AND_FLOAT64, require_device, require_dtype
 from linearsr.core.values import require_count, require_finite, require_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
 
 class EncoderDecoder(nn.Module):
@@ -54,10 +53,8 @@ class FrozenAutoencoder(ABC):
         self.scale = require_positive(scale, "autoencoder.scale")
         self.shift = require_finite(shift, "autoencoder.shift")
         self.tile = None if tile is None else require_tile(tile, factor)
-        if dtype not in DTYPES:
-            raise ConfigError(f"autoencoder.dtype is {dtype!r}{nearest(str(dtype), DTYPES)}; wanted {', '.join(DTYPES)}")
-        self.dtype = DTYPES[dtype]
-        self.device = _device(device)
+        self.dtype = require_dtype(dtype, "autoencoder.dtype", DTYPES_AND_FLOAT64)
+        self.device = None if device is None else require_device(device, "autoencoder.device")
         self._model: EncoderDecoder | None = None
 
     @abstractmethod
@@ -129,10 +126,3 @@ def require_tile(tile: object, factor: int) -> int:
     if count % factor:
         raise ConfigError(f"autoencoder.tile is {count}; wanted a multiple of the factor, {factor}; change autoencoder.tile")
     return count
-
-
-def _device(device: str | None) -> torch.device | None:
-    try:
-        return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as cause:
-        raise ConfigError(f"autoencoder.device is {device!r}; wanted 'cpu', 'cuda', 'cuda:1', … or None") from cause

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from linearsr.core.atomic import write_text
 from linearsr.core.data.tar_members import TarMember, members, split_name
+from linearsr.core.digests import sha256_of
 from linearsr.core.errors import DataError
 
 INDEX: Final = "index.json"
@@ -61,11 +61,6 @@ def read_index(folder: Path) -> list[Shard]:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged: {error!r}; copy it again, or delete it to have the shards read") from error
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def with_digest(shard: Shard) -> Shard:

@@ -15,8 +15,9 @@ from linearsr.core.data.datasets import PictureDataset, PictureFiles
 from linearsr.core.data.file_checks import with_progress
 from linearsr.core.data.folders import HRFolder, PairedFolders
 from linearsr.core.data.images import image_size
-from linearsr.core.data.shard_index import INDEX, Shard, read_index, sha256_of, with_digest, write_index
+from linearsr.core.data.shard_index import INDEX, Shard, read_index, with_digest, write_index
 from linearsr.core.data.tar_members import TarMember, members
+from linearsr.core.digests import sha256_of
 from linearsr.core.errors import ConfigError, DataError, UnreadableError
 
 SHOWN: Final = 5

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from mmengine.hooks import EMAHook
 
-from linearsr.core.errors import ConfigError, nearest
+from linearsr.core.errors import ConfigError
+from linearsr.core.registries import HOOKS
+from linearsr.core.tensor_values import DTYPES, require_dtype
+from linearsr.core.values import require_count
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SIZE = (256, 256)
 """Of an LR picture: a picture of 1024² at ×4."""
 Size = tuple[int, int]
@@ -34,12 +36,13 @@ class Asked:
             if number is not None and number < 1:
                 raise ConfigError(f"{flag} is {number}; wanted at least 1")
         if self.dtype is not None:
-            require_dtype(self.dtype, "--dtype")
+            require_dtype(self.dtype, "--dtype", DTYPES)
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """size: of the LR crops; optimizer: as the config describes it; iterations: of the stage at most."""
+    """What an iteration is made of. size: of the LR crops; accumulated: batches to a step of the optimiser; optimizer: as the
+    config describes it; iterations: of the stage at most, a batch each; averaged: whether an average of the weights is kept."""
 
     size: Size
     batch: int
@@ -58,20 +61,27 @@ def read_size(text: str) -> Size:
     return int(sides[0]), int(sides[-1])
 
 
-def require_dtype(name: str, key: str) -> str:
-    if name not in DTYPES:
-        raise ConfigError(f"{key} is {name!r}{nearest(str(name), DTYPES) or ';'} wanted {', '.join(DTYPES)}")
-    return name
-
-
 def num_steps_of(cfg: Mapping[str, Any]) -> int:
     """The most that the config tests with."""
-    steps = (cfg.get("test_cfg") or cfg.get("val_cfg") or {}).get("num_steps", 1)
+    steps = _tested(cfg).get("num_steps", 1)
     return max(steps) if isinstance(steps, Sequence) else int(steps)
 
 
-def dtype_of(cfg: Mapping[str, Any]) -> str:
-    return require_dtype((cfg.get("optim_wrapper") or {}).get("dtype", "float32"), "optim_wrapper.dtype")
+def restored_in(cfg: Mapping[str, Any]) -> str:
+    """Of the loop that the config tests with."""
+    name = _tested(cfg).get("dtype", "float32")
+    require_dtype(name, "test_cfg.dtype", DTYPES)
+    return str(name)
+
+
+def _tested(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    return cfg.get("test_cfg") or cfg.get("val_cfg") or {}
+
+
+def _trained_in(wrapper: Mapping[str, Any]) -> str:
+    name = wrapper.get("dtype", "float32")
+    require_dtype(name, "optim_wrapper.dtype", DTYPES)
+    return str(name)
 
 
 def train_step_of(cfg: Mapping[str, Any], upscale: int) -> TrainStep | None:
@@ -83,16 +93,22 @@ def train_step_of(cfg: Mapping[str, Any], upscale: int) -> TrainStep | None:
     if not crops:
         raise ConfigError("train_dataloader has no RandomCrop, so the size of its pictures is not known; see --no-train")
     side = max(crops) // upscale
-    hooks = cfg.get("default_hooks") or {}
     return TrainStep(
         (side, side),
         loader.get("batch_size", 1),
-        wrapper.get("accumulative_counts", 1),
-        dtype_of(cfg),
+        require_count(wrapper.get("accumulative_counts", 1), "optim_wrapper.accumulative_counts"),
+        _trained_in(wrapper),
         wrapper["optimizer"],
         loop.get("max_iters", 0),
-        hooks.get("averaging") is not None,
+        any(issubclass(HOOKS.require(hook["type"]), EMAHook) for hook in _hooks(cfg)),
     )
+
+
+def _hooks(cfg: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Under whatever label, and those without one."""
+    for hook in (*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or ())):
+        if hook is not None:
+            yield hook
 
 
 def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -26,7 +25,7 @@ def ready_to_build(
 
     tokens, guidance_width: of the guidance, instead of what it says itself. Raises ConfigError where neither does.
     """
-    ready, notes = copy.deepcopy(dict(model)), []
+    ready, notes = _placed_nowhere(model), []
     ready["compile_denoiser"] = False
     ready.pop("memory_gib", None)
     if ready.get("guidance") is not None:
@@ -38,6 +37,13 @@ def ready_to_build(
         denoiser.update(offload=None, offload_folder=None)
         more += ["the denoiser's offload is left out of account: all experts are counted as memory of one device"]
     return ready, notes + more
+
+
+def _placed_nowhere(described: Any) -> Any:
+    """A copy without `device`: nothing is computed, so a part's own need not be here."""
+    if isinstance(described, Mapping):
+        return {key: _placed_nowhere(value) for key, value in described.items() if key != "device"}
+    return type(described)(map(_placed_nowhere, described)) if isinstance(described, list | tuple) else described
 
 
 def _tokens(guidance: Mapping[str, Any], length: int | None, width: int | None) -> tuple[dict[str, Any], list[str]]:

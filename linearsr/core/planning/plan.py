@@ -14,14 +14,15 @@ from mmengine.config import Config
 
 from linearsr.core.config import load_config
 from linearsr.core.errors import ConfigError
-from linearsr.core.planning.asking import DTYPES, Asked, TrainStep, dtype_of, num_steps_of, train_step_of
+from linearsr.core.planning.asking import Asked, TrainStep, num_steps_of, restored_in, train_step_of
 from linearsr.core.planning.ledger import Account, Ledger, alike
 from linearsr.core.planning.parameters import count_parameters, parameters_by_part
 from linearsr.core.planning.parts_at_hand import ready_to_build
-from linearsr.core.planning.rehearsal import DECODE, ENCODE, EVALUATION, Rehearsal
+from linearsr.core.planning.rehearsal import DECODE, ENCODE, EVALUATION, STEP, Rehearsal
 from linearsr.core.planning.roofline import Device, Work
 from linearsr.core.planning.tiles import Choice, Need, Needs, Tiles
 from linearsr.core.stages import STAGES, find_stage, stages_of
+from linearsr.core.tensor_values import DTYPES
 
 Plain = dict[str, Any]
 WORD = 4
@@ -106,16 +107,27 @@ def _tiles(rehearsal: Rehearsal, asked: Asked, steps: int, dtype: str, room: flo
 
 
 def _train(rehearsal: Rehearsal, step: TrainStep, weights: int, device: Device) -> Plain:
+    kept = 0 if step.accumulated == 1 else _keep_gradients(rehearsal)
     ledger = rehearsal.train(*step.size, step.batch, step.optimizer, DTYPES[step.dtype])
+    ledger.calls[STEP] = [_share(account, step.accumulated) for account in ledger.calls[STEP]]
     average = rehearsal.trained_bytes() if step.averaged else 0
     pixels = step.batch * 3 * step.size[0] * step.size[1] * (1 + rehearsal.model.upscale**2)
     return {
         "lr": list(step.size),
         "batch": step.batch,
+        "accumulated": step.accumulated,
         "dtype": step.dtype,
         **_costs(ledger, device, _dtypes(rehearsal, step.dtype)),
-        "memory": _memory(device, weights=weights, average=average, picture=pixels * WORD, work=ledger.memory.peak),
+        "memory": _memory(device, weights=weights, average=average, picture=pixels * WORD, work=kept + ledger.memory.peak),
     }
+
+
+def _keep_gradients(rehearsal: Rehearsal) -> int:
+    """The batches before have left gradients, to which the next one's are added; how many bytes they are."""
+    for parameter in rehearsal.model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.empty_like(parameter)
+    return rehearsal.trained_bytes()
 
 
 def _named(plan: Plain, name: str, step: TrainStep | None) -> Plain:
@@ -147,6 +159,11 @@ def _seconds(account: Account, device: Device, dtype: str) -> float:
     return sum(device.seconds(work, dtype) for work in account.by_layer.values())
 
 
+def _share(account: Account, of: int) -> Account:
+    """Of a call that many iterations make together."""
+    return Account.of(Work(account.work.flops / of, account.work.bytes / of), account.growth)
+
+
 def _layers(account: Account, device: Device, dtype: str) -> list[Plain]:
     """Of one evaluation, in which nothing is prepared; layers of the same name but for numbers are one row."""
     rows: dict[str, Plain] = {}
@@ -171,4 +188,4 @@ def _steps(cfg: Config, asked: Asked) -> int:
 
 
 def _dtype(cfg: Config, asked: Asked) -> str:
-    return asked.dtype or dtype_of(cfg)
+    return asked.dtype or restored_in(cfg)

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from linearsr.core.command_line import output_console
 from linearsr.core.errors import ConfigError
-from linearsr.core.planning.asking import DTYPES, Asked
+from linearsr.core.planning.asking import Asked
 from linearsr.core.planning.plan import Plain, plan_config
 from linearsr.core.planning.roofline import Device, device_named, measure_peak
+from linearsr.core.tensor_values import DTYPES
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from linearsr.core.digests import sha256_of
+
 REVISION = 1
 """Raised when the same options and weights come to give other tags."""
 SHOWN = 60
@@ -32,8 +34,7 @@ def file_digest(path: str | Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(file: Path, size: int, changed: int) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256_of(file)
 
 
 def _shown(value: Any) -> str:

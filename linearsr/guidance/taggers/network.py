@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from linearsr.core.errors import ConfigError, WeightsError, nearest
+from linearsr.core.errors import WeightsError
 from linearsr.core.structures import Tag
+from linearsr.core.tensor_values import DTYPES, require_device, require_dtype
 from linearsr.guidance.taggers.identity import identity_of
 from linearsr.guidance.taggers.pictures import checked_pictures
 from linearsr.guidance.taggers.selection import Selection
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,9 @@ class NetworkTagger(ABC):
     """
 
     def __init__(self, selection: Selection, options: Mapping[str, Any], files: Sequence[Path], device: str | None, dtype: str):
-        if dtype not in DTYPES:
-            raise ConfigError(f"tagger.dtype is {dtype!r}{nearest(str(dtype), DTYPES)}; wanted {', '.join(DTYPES)}")
         self.selection = selection
-        self.dtype = DTYPES[dtype]
-        self.device = _device(device)
+        self.dtype = require_dtype(dtype, "tagger.dtype", DTYPES)
+        self.device = None if device is None else require_device(device, "tagger.device")
         self._told = {**options, **asdict(selection), "dtype": dtype}
         self._files = tuple(files)
         self._ready: Classifier | None = None
@@ -94,10 +91,3 @@ class NetworkTagger(ABC):
                 f"{self._told['dtype']!r} is too narrow for them; try tagger.dtype='float32'"
             )
         return self.selection.choose(scores, classifier.classes, classifier.thresholds)
-
-
-def _device(device: str | None) -> torch.device | None:
-    try:
-        return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ConfigError(f"tagger.device is {device!r}; wanted 'cpu', 'cuda', 'cuda:1', … or None") from error

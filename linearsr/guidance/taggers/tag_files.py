@@ -19,21 +19,6 @@ def sidecar(picture: str | Path) -> Path:
     return Path(picture).with_suffix(".txt")
 
 
-def read_tag_file(path: str | Path) -> tuple[Tag, ...]:
-    """Tags in their order, each with the score 1; an empty file has none. Commas and line ends separate.
-
-    Only its name says to which picture such a file belongs; a table has a hash, too (`read_tag_table`).
-    Raises DataError for a file that is missing or not UTF-8.
-    """
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise not_text(file, cause) from cause
-    names = [name for part in re.split(r"[,\n]", text) if (name := part.strip())]
-    return checked_tags(names, None, str(file))
-
-
 def write_tag_file(path: str | Path, tags: Iterable[Tag]) -> None:
     """Writes "one, two, three"; scores are left out. The file appears whole or not at all. Raises DataError as below."""
     names = [tag.name for tag in tags]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from linearsr.core.atomic import write_text
+from linearsr.core.digests import sha256_of
 from linearsr.core.errors import DataError, nearest
 from linearsr.core.structures import Tag
-from linearsr.guidance.taggers.identity import file_digest
 from linearsr.guidance.taggers.tag_files import checked_tags, not_text
 
 DIGITS = 4
@@ -30,7 +30,7 @@ class TagRecord:
     @classmethod
     def of_file(cls, name: str, tags: Iterable[Tag], picture: str | Path) -> TagRecord:
         """With the hash of the picture as it is now."""
-        return cls(name, tuple(tags), file_digest(picture))
+        return cls(name, tuple(tags), sha256_of(picture))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TagTable:
         if name not in self.records:
             raise DataError(f"{self.path} has no tags for {name!r}{nearest(name, self.records)}")
         record = self.records[name]
-        if picture is not None and record.sha256 is not None and (found := file_digest(picture)) != record.sha256:
+        if picture is not None and record.sha256 is not None and (found := sha256_of(picture)) != record.sha256:
             raise DataError(
                 f"{self.path} has tags for another picture named {name!r}: its sha256 is {record.sha256[:12]}…, that of "
                 f"{picture} {found[:12]}…; tag it again, or take the sha256 out of that line if the tags are right"

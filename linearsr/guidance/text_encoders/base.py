@@ -13,12 +13,13 @@ from torch import Tensor
 
 from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.structures import GuidanceTokens
+from linearsr.core.tensor_values import DTYPES_AND_FLOAT64, require_device, require_dtype
 from linearsr.core.values import require_bool
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.files import find_files
 from linearsr.guidance.text_encoders.fingerprint import fingerprint
 from linearsr.guidance.text_encoders.loading import load_model, load_tokenizer, require_packages
-from linearsr.guidance.text_encoders.options import require_device, require_dtype, require_max_tokens
+from linearsr.guidance.text_encoders.options import require_max_tokens
 from linearsr.guidance.text_encoders.padding import pad_tokens
 from linearsr.guidance.text_encoders.texts import TextCutWarning, require_texts
 
@@ -45,7 +46,7 @@ class FrozenTextEncoder:
     max_tokens:       the most that is read of a text, marks of its ends included; the rest is cut, which is told once as a
                       TextCutWarning. None: what its family was trained with
     dtype:            "float32", "bfloat16", "float16" or "float64": of weights and tokens
-    device:           of weights and tokens, as torch names it
+    device:           of weights and tokens, as torch names it; None: the process's GPU where torch sees one, else the CPU
     unload_after_use: frees the memory after every call, and loads again at the next
 
     It is no torch module: its weights are in no checkpoint, no optimiser and no average of weights, and a copy of a model that
@@ -65,15 +66,15 @@ class FrozenTextEncoder:
         tokenizer_folder: str | os.PathLike[str] | None = None,
         max_tokens: int | None = None,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = "cpu",
         unload_after_use: bool = False,
     ):
         self._name = type(self).__name__
         self._files = find_files(self._name, folder, tokenizer_folder)
         self._sizes = self.architecture.sizes(self._name, self._files)
         self.max_tokens = require_max_tokens(max_tokens, self.architecture.usual_tokens, self._sizes.positions, self._name)
-        self.dtype = require_dtype(dtype)
-        self.device = require_device(device)
+        self.dtype = require_dtype(dtype, "text_encoder.dtype", DTYPES_AND_FLOAT64)
+        self.device = require_device(device or _usual_device(), "text_encoder.device")
         self.unload_after_use = require_bool(unload_after_use, "text_encoder.unload_after_use")
         require_packages(self._name, self._files)
         self._loaded: Loaded | None = None
@@ -180,6 +181,10 @@ class FrozenTextEncoder:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+
+def _usual_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def cut_to(tokenizer: Any, text: str, most: int) -> tuple[list[int], int]:

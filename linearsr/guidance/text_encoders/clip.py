@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from linearsr.core.errors import ConfigError
 from linearsr.core.registries import TEXT_ENCODERS
 from linearsr.guidance.text_encoders.architecture import Architecture
 from linearsr.guidance.text_encoders.base import FrozenTextEncoder
+from linearsr.guidance.text_encoders.options import require_hidden_layer
 
 LAST = -1
 
@@ -38,17 +38,11 @@ class CLIPTextEncoder(FrozenTextEncoder):
         hidden_layer: int = LAST,
         max_tokens: int | None = None,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = "cpu",
         unload_after_use: bool = False,
     ):
         super().__init__(folder, tokenizer_folder, max_tokens, dtype, device, unload_after_use)
-        depth = self._sizes.depth
-        if isinstance(hidden_layer, bool) or not isinstance(hidden_layer, int) or not -depth <= hidden_layer <= LAST:
-            raise ConfigError(
-                f"text_encoder.hidden_layer is {hidden_layer!r}; wanted a whole number from {-depth} to {LAST}, counted from "
-                "the end; change text_encoder.hidden_layer"
-            )
-        self.hidden_layer = hidden_layer
+        self.hidden_layer = require_hidden_layer(hidden_layer, self._sizes.depth, "text_encoder.hidden_layer")
 
     def _options(self) -> Mapping[str, object]:
         return {**super()._options(), "hidden_layer": self.hidden_layer}

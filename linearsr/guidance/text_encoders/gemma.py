@@ -39,7 +39,7 @@ class GemmaTextEncoder(FrozenTextEncoder):
         instruction: str | None = None,
         max_tokens: int | None = None,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = "cpu",
         unload_after_use: bool = False,
     ):
         super().__init__(folder, tokenizer_folder, max_tokens, dtype, device, unload_after_use)

@@ -25,7 +25,7 @@ class MiniLMTextEncoder(FrozenTextEncoder):
     architecture = Architecture("BertModel", ("bert",), usual_tokens=256, options={"add_pooling_layer": False})
 
     def __init__(
-        self, max_tokens: int | None = None, dtype: str = "float32", device: str = "cpu", unload_after_use: bool = False
+        self, max_tokens: int | None = None, dtype: str = "float32", device: str | None = "cpu", unload_after_use: bool = False
     ):
         super().__init__(bundled_folder(), max_tokens=max_tokens, dtype=dtype, device=device, unload_after_use=unload_after_use)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from linearsr.core.errors import ConfigError
 from linearsr.core.values import require_count
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 FEWEST_TOKENS = 3
 """Two that mark the ends, and one of the text."""
 
@@ -23,17 +20,8 @@ def require_max_tokens(value: int | None, usual: int, positions: int | None, who
     return count
 
 
-def require_dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise ConfigError(f"text_encoder.dtype is {name!r}; wanted {', '.join(map(repr, DTYPES))}; change text_encoder.dtype")
-    return DTYPES[name]
-
-
-def require_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as cause:
-        raise ConfigError(f"text_encoder.device is {name!r}; wanted 'cpu', 'cuda' or 'cuda:0'") from cause
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"text_encoder.device is {name!r} and torch sees no CUDA device; change text_encoder.device")
-    return device
+def require_hidden_layer(layer: object, depth: int, key: str) -> int:
+    """Of the blocks of a transformer, counted from the end: −1 the last, −depth the first."""
+    if isinstance(layer, bool) or not isinstance(layer, int) or not -depth <= layer <= -1:
+        raise ConfigError(f"{key} is {layer!r}; wanted a whole number from {-depth} to -1, counted from the end; change {key}")
+    return layer

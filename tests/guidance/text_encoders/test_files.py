@@ -8,6 +8,7 @@ import sys
 import warnings
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from linearsr.core.errors import ConfigError, MissingExtraError, WeightsError
@@ -171,12 +172,20 @@ def test_without_its_package_minilm_says_which(monkeypatch):
         ({"max_tokens": 2}, "max_tokens is 2; wanted a whole number of at least 3"),
         ({"dtype": "int8"}, "dtype is 'int8'; wanted 'float32', 'bfloat16'"),
         ({"device": "gpu0"}, "device is 'gpu0'; wanted 'cpu'"),
+        ({"device": "cuda:99"}, "device is 'cuda:99' and torch sees"),
         ({"unload_after_use": "no"}, "unload_after_use is 'no'; wanted True or False"),
     ],
 )
 def test_an_impossible_option_is_refused(folders, options, said):
     with pytest.raises(ConfigError, match=re.escape(said)):
         CLIPTextEncoder(folders["clip"], **options)
+
+
+@pytest.mark.parametrize(("cards", "device"), [(0, "cpu"), (1, "cuda")])
+def test_without_a_device_it_is_the_gpu_where_there_is_one(folders, monkeypatch, cards, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    assert CLIPTextEncoder(folders["clip"], device=None).device == torch.device(device)
 
 
 def test_the_files_of_both_layouts_have_the_same_roles(folders):
