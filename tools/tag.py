@@ -35,8 +35,7 @@ def main() -> None:
     # after the arguments: --help needs no torch
     from linearsr.core.data.tagging import Tagged, pictures_by_name, tag_pictures
     from linearsr.core.registries import TAGGERS
-    from linearsr.guidance.taggers.tag_files import sidecar, write_tag_file
-    from linearsr.guidance.taggers.tag_table import TagRecord, read_tag_table, write_tag_table
+    from linearsr.core.tags import TagRecord, read_tag_table, sidecar, write_tag_file, write_tag_table
 
     config, places = _parted(arguments.pictures)
     described = _described(arguments, config)

@@ -10,6 +10,7 @@ from torch import Tensor
 from linearsr.attention.functional import wide_dtype
 from linearsr.attention.local_branch import LocalBranch, depthwise_dense
 from linearsr.attention.multi_head import MultiHeadAttention
+from linearsr.attention.one_pass import without_autocast
 from linearsr.core.registries import ATTENTION
 from linearsr.core.values import require_count
 
@@ -48,7 +49,7 @@ def agent_attention(q: Tensor, k: Tensor, v: Tensor, agents: Tensor) -> Tensor:
     """q, k: [B, H, N, D]; v: [B, H, N, E]; agents: [B, H, A, D]. Returns [B, H, N, E] in at least float32."""
     wide = wide_dtype(q, k, v, agents)
     q, k, v, agents = q.to(wide), k.to(wide), v.to(wide), agents.to(wide)
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         gathered = F.scaled_dot_product_attention(agents, k, v)
         return F.scaled_dot_product_attention(q, agents, gathered)
 
@@ -57,7 +58,7 @@ def agent_attention_dense(q: Tensor, k: Tensor, v: Tensor, agents: Tensor) -> Te
     """The same, with the whole N×N matrix of what each token gets of each."""
     wide = wide_dtype(q, k, v, agents)
     q, k, agents, scale = q.to(wide), k.to(wide), agents.to(wide), q.shape[-1] ** -0.5
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         read, gather = (q @ agents.mT * scale).softmax(-1), (agents @ k.mT * scale).softmax(-1)
         return (read @ gather) @ v.to(wide)
 
@@ -70,7 +71,7 @@ def cell_means(heads: Tensor, grid: tuple[int, int], side: int) -> Tensor:
     """
     wide = wide_dtype(heads)
     over_rows, over_columns = (_means(size, min(side, size), wide, heads.device) for size in grid)
-    with torch.autocast(heads.device.type, enabled=False):
+    with without_autocast(heads):
         rows = over_columns @ heads.to(wide).unflatten(2, grid)  # [B, H, height, cells, D]
         return (over_rows @ rows.flatten(3)).unflatten(3, (-1, heads.shape[-1])).flatten(2, 3)
 

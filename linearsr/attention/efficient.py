@@ -1,11 +1,11 @@
 """Efficient attention: every channel of the keys is a map of the picture, and a query mixes what the maps gather."""
 
-import torch
 from torch import Tensor
 
 from linearsr.attention.additive import AdditiveAttention
 from linearsr.attention.exponential_state import ExponentialState, sum_exponentials
 from linearsr.attention.functional import wide_dtype
+from linearsr.attention.one_pass import without_autocast
 from linearsr.core.registries import ATTENTION
 
 
@@ -26,11 +26,11 @@ class EfficientAttention(AdditiveAttention):
     def read(self, q: Tensor, state: ExponentialState) -> Tensor:
         means = state.channel_means()
         wide = wide_dtype(q, means)
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             return (q.to(wide).softmax(-1) @ means.to(wide)).to(q.dtype)
 
     def mix_dense(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         wide = wide_dtype(q, k, v)
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             weights = q.to(wide).softmax(-1) @ k.to(wide).softmax(-2).mT
             return (weights @ v.to(wide)).to(q.dtype)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from linearsr.attention.additive import AdditiveAttention
 from linearsr.attention.functional import LinearState, apply_state, linear_attention, sum_state, wide_dtype
+from linearsr.attention.one_pass import without_autocast
 from linearsr.attention.reference import linear_attention_dense
 
 
@@ -55,7 +56,7 @@ def extremes(q: Tensor, state: LinearState) -> tuple[Tensor, Tensor]:
     A denominator of 0 is that of a dead row, which is 0 by definition; where all are, the smallest is infinite.
     """
     wide = wide_dtype(q, state.keys)
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         sums = torch.cat([state.key_values, state.keys], -1).to(wide) / state.tokens
         denominators = q.to(wide) @ sums[..., -1:]
         return torch.where(denominators == 0, torch.inf, denominators).min(), sums.abs().max()

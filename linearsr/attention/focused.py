@@ -11,6 +11,7 @@ from torch import Tensor
 from linearsr.attention.feature_map import FeatureMapAttention
 from linearsr.attention.functional import linear_attention, wide_dtype
 from linearsr.attention.local_branch import LocalBranch, depthwise_dense
+from linearsr.attention.one_pass import without_autocast
 from linearsr.attention.reference import linear_attention_dense
 from linearsr.core.registries import ATTENTION
 from linearsr.core.values import require_finite
@@ -56,7 +57,7 @@ def focus(x: Tensor, power: float) -> Tensor:
 
     x [..., D]. Returns [..., D] in at least float32. A row without a positive entry gives exactly 0, with a finite gradient.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         y = x.to(wide_dtype(x)).relu()
         # φ_p(y) = s·φ_p(y/s) for any s > 0: with the largest entry as s, no square or power leaves the range of numbers
         largest = y.detach().amax(-1, keepdim=True)

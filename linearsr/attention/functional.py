@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from linearsr.attention.chunked import ChunkedLinearAttention, read_blocks, sum_blocks
-from linearsr.attention.one_pass import attend_at_once, read_tokens, sum_tokens
+from linearsr.attention.one_pass import attend_at_once, read_tokens, sum_tokens, without_autocast
 from linearsr.core.errors import ShapeError
 from linearsr.core.triton_support import on_triton
 
@@ -62,7 +62,7 @@ def sum_state(k: Tensor, v: Tensor) -> LinearState:
             f"keys are {list(k.shape)} and values {list(v.shape)}; wanted [B, H, N, D] and [B, H, N, E] with at least one token"
         )
     wide = wide_dtype(k, v)
-    with torch.autocast(k.device.type, enabled=False):
+    with without_autocast(k):
         total = sum_blocks(k, v, wide, rectify=False) if _in_blocks(k, v) else sum_tokens(k, v, wide)
     return LinearState(total[..., :-1], total[..., -1:], k.shape[2])
 
@@ -77,7 +77,7 @@ def apply_state(q: Tensor, state: LinearState, *, eps: float = EPS) -> Tensor:
             f"queries are {list(q.shape)} and the state's keys {list(state.keys.shape)}; wanted [B, H, N, D] and [B, H, D, 1]"
         )
     wide = wide_dtype(q, state.keys)
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         summary = torch.cat([state.key_values, state.keys], -1).to(wide) / state.tokens
         return read_blocks(q, summary, wide, eps, rectify=False) if _in_blocks(q, summary) else read_tokens(q, summary, eps)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from linearsr.attention.feature_map import FeatureMapAttention
 from linearsr.attention.functional import wide_dtype
+from linearsr.attention.one_pass import without_autocast
 from linearsr.core.registries import ATTENTION
 
 
@@ -37,6 +38,6 @@ class HedgehogAttention(FeatureMapAttention):
 def hedgehog_features(x: Tensor, weight: Tensor) -> Tensor:
     """x [B, H, N, D], weight [H, D, D]. Returns [B, H, N, 2D], positive, each token's sum 1, in at least float32."""
     wide = wide_dtype(x, weight)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         mapped = x.to(wide) @ weight.to(wide).mT
         return torch.cat([mapped, -mapped], dim=-1).softmax(-1)

@@ -10,6 +10,7 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 
 from linearsr.attention.functional import wide_dtype
+from linearsr.attention.one_pass import without_autocast
 from linearsr.core.values import require_odd
 
 Convolve = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
@@ -21,7 +22,7 @@ def depthwise(heads: Tensor, weight: Tensor, grid: tuple[int, int]) -> Tensor:
     wide, count = wide_dtype(heads, weight), heads.shape[1]
     picture = rearrange(heads, "b h (y x) d -> b (h d) y x", y=grid[0]).to(wide, memory_format=torch.channels_last)
     kernels = rearrange(weight.to(wide).expand(count, -1, -1, -1), "h d i j -> (h d) 1 i j")
-    with torch.autocast(heads.device.type, enabled=False):
+    with without_autocast(heads):
         mixed = F.conv2d(picture, kernels, padding=weight.shape[-1] // 2, groups=len(kernels))
     return rearrange(mixed, "b (h d) y x -> b h (y x) d", h=count)
 
@@ -32,7 +33,7 @@ def depthwise_dense(heads: Tensor, weight: Tensor, grid: tuple[int, int]) -> Ten
     picture = rearrange(heads.to(wide), "b h (y x) d -> b (h d) y x", y=grid[0])
     neighbours = rearrange(F.unfold(picture, size, padding=size // 2), "b (h d t) n -> b h d t n", h=count, t=size**2)
     kernels = weight.to(wide).expand(count, -1, -1, -1).flatten(2)
-    with torch.autocast(heads.device.type, enabled=False):
+    with without_autocast(heads):
         return einsum(neighbours, kernels, "b h d t n, h d t -> b h n d")
 
 

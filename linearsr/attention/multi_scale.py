@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from linearsr.attention.additive import NO_MARGIN, AdditiveAttention, Margin, without_margin
 from linearsr.attention.functional import LinearState, apply_state, relu_linear_attention, sum_state
 from linearsr.attention.local_branch import Convolve, LocalBranch, depthwise, depthwise_dense
+from linearsr.attention.one_pass import without_autocast
 from linearsr.attention.reference import relu_linear_attention_dense
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
@@ -28,7 +29,7 @@ class Aggregation(nn.Module):
     def forward(self, heads: Tensor, grid: tuple[int, int], convolve: Convolve = depthwise) -> Tensor:
         """heads [B, H, N, D]. Returns [B, H, N, D] in at least float32."""
         mixed = self.depthwise(heads, grid, convolve)
-        with torch.autocast(heads.device.type, enabled=False):
+        with without_autocast(heads):
             return einsum(mixed, self.pointwise.to(mixed.dtype), "b h n i, h i o -> b h n o")
 
 

@@ -3,6 +3,8 @@
 B pictures, H heads, N tokens, D width of a query's and a key's features, E width of a value.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -23,5 +25,10 @@ def attend_at_once(q: Tensor, k: Tensor, v: Tensor, wide: torch.dtype, eps: floa
     """q, k [B, H, N, D], v [B, H, N, E] -> [B, H, N, E] in v's dtype. rectify: φ = ReLU, else q and k are features already."""
     if rectify:
         q, k = q.relu(), k.relu()
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         return read_tokens(q, sum_tokens(k, v, wide) / k.shape[2], eps).to(v.dtype)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Nothing is cast inside on x's device. On meta there is no autocast, and torch refuses to switch it off."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)

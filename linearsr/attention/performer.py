@@ -10,6 +10,7 @@ from torch import Tensor
 from linearsr.attention.additive import AdditiveAttention
 from linearsr.attention.exponential_state import ExponentialState, exp_below, sum_exponentials
 from linearsr.attention.functional import LinearState, apply_state, linear_attention, wide_dtype
+from linearsr.attention.one_pass import without_autocast
 from linearsr.attention.reference import linear_attention_dense
 from linearsr.core.registries import ATTENTION
 from linearsr.core.values import require_count
@@ -67,7 +68,7 @@ class PerformerAttention(AdditiveAttention):
 def query_logits(q: Tensor, projections: Tensor) -> Tensor:
     """q [B, H, N, D], projections [M, D]. Returns log φ(q) + |y|²/2 [B, H, N, M]."""
     y = _tempered(q)
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         return y @ projections.to(y.dtype).mT
 
 

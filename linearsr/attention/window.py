@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from linearsr.attention.functional import wide_dtype
 from linearsr.attention.multi_head import MultiHeadAttention
+from linearsr.attention.one_pass import without_autocast
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import ATTENTION
 from linearsr.core.structures import Grid, Margin
@@ -51,7 +52,7 @@ class WindowAttention(MultiHeadAttention):
     def mix(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         q, k, v = (heads.to(v.dtype).unflatten(2, grid) for heads in (q, k, v))
         window, margin = self.window, margin_of(grid, self.window, self.shift)
-        with torch.autocast(v.device.type, enabled=False):
+        with without_autocast(v):
             mask = self.bias(window, window).to(v.dtype)
             if sum(margin):  # one condition of one number, or compiled code would come in a variant for each side
                 mask = mask_of_cut_windows(mask, grid, margin)
@@ -63,7 +64,7 @@ class WindowAttention(MultiHeadAttention):
         y, x = torch.meshgrid(*(torch.arange(size, device=q.device) for size in grid), indexing="ij")
         window = torch.stack([(place.flatten() - self.shift).div(self.window, rounding_mode="floor") for place in (y, x)])
         together = (window[:, :, None] == window[:, None, :]).all(0)
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             scores = q.to(wide) @ k.to(wide).mT / q.shape[-1] ** 0.5 + self.bias(*grid).to(wide)
             return (scores.masked_fill(~together, -torch.inf).softmax(-1) @ v.to(wide)).to(v.dtype)
 

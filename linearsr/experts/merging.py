@@ -83,7 +83,7 @@ def _refuse_other_number(denoiser: State, count: int, source: str) -> None:
 
 def _refuse_other_shapes(state: State, first: State, source: str, first_source: str) -> None:
     if others := sorted(state.keys() ^ first.keys()):
-        raise WeightsError(f"{source} and {first_source} have different parameters: {', '.join(others[:SHOWN])} is in one alone")
+        raise WeightsError(f"{source} and {first_source} have unlike parameters: {', '.join(others[:SHOWN])} is in one alone")
     for name, value in state.items():
         if value.shape != first[name].shape:
             raise WeightsError(

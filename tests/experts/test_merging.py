@@ -87,7 +87,7 @@ def altered(state, **changes):
     ("second", "message"),
     [
         (lambda: altered(model_state(make_dense()), out__bias=torch.zeros(9)), r"out\.bias is \[9\] in b\.pth and \[4\]"),
-        (lambda: altered(model_state(make_dense()), more=torch.zeros(1)), r"b\.pth and a\.pth have different parameters: more"),
+        (lambda: altered(model_state(make_dense()), more=torch.zeros(1)), r"b\.pth and a\.pth have unlike parameters: more"),
         (lambda: model_state(make()), r"b\.pth is a mixture of 4 experts, and 2 files"),
         (lambda: model_state(make_dense(), scale=torch.ones(1)), r"b\.pth and a\.pth differ in scale"),
         (lambda: {"out.bias": torch.zeros(1)}, r"b\.pth is no model of ours"),

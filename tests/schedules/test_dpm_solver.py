@@ -44,20 +44,18 @@ def test_a_step_of_the_first_order_is_exact_where_the_estimated_picture_does_not
         torch.testing.assert_close(got, z0, rtol=0, atol=1e-12)  # a dozen steps of numbers of size 4
 
 
-@pytest.mark.parametrize(("start", "end", "order", "slack"), [(0.9, 0.1, 2, 0.1), (1, 0, 1.75, 0.1)], ids=["inside", "whole"])
-def test_the_fitted_order_is_two_inside_and_less_by_a_logarithm_over_the_whole(start, end, order, slack):
-    """h² ln(1/h) has a slope of 2 − 1/ln(1/h): 1.71 at 32 steps, 1.84 at 512."""
-    z1 = normal(0, 3, 2, 4, 4)
-
-    def solved(num_steps):
-        return DPMSolver().solve(swirl, z1, torch.linspace(start, end, num_steps + 1, dtype=torch.float64))
-
-    exact = swirl_solution(z1) if start == 1 else solved(8192)
+@pytest.mark.parametrize(("start", "end", "order"), [(0.9, 0.1, 2), (1, 0, 1.7)], ids=["inside", "whole"])
+def test_the_fitted_order_is_two_inside_and_less_by_a_logarithm_over_the_whole(start, end, order):
+    """λ is infinite at the ends, towards which equal steps of t grow in λ: errors add up to h² ln(1/h), whose slope nears 2
+    slowly. Measured: 1.69 here, 1.84 between 4096 and 8192 steps."""
+    z = normal(0, 3, 2, 4, 4)
+    exact = swirl_solution(z, start, end)
     steps = torch.tensor([64, 128, 256, 512], dtype=torch.float64)
-    errors = torch.stack([(solved(int(n)) - exact).abs().max() for n in steps])
+    times = [torch.linspace(start, end, int(n) + 1, dtype=torch.float64) for n in steps]
+    errors = torch.stack([(DPMSolver().solve(swirl, z, grid) - exact).abs().max() for grid in times])
     logs = torch.stack([torch.ones(4), -steps.log()]).T.double()
     slope = torch.linalg.lstsq(logs, errors.log()[:, None]).solution[1].item()
-    assert slope == pytest.approx(order, abs=slack)
+    assert slope == pytest.approx(order, abs=0.1)  # the next order still shows at 64 steps
 
 
 def test_one_step_is_eulers():

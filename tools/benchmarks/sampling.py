@@ -9,6 +9,7 @@ import argparse
 import json
 
 from page_options import add_page_options, page_was_made
+from sampling_page import open_page
 
 from linearsr.core.command_line import run_command
 
@@ -27,6 +28,8 @@ def main() -> None:
     from measuring import print_goals  # after the arguments: --help needs no torch
     from sampling_report import NOT_RUN, judge, states, tables
 
+    if arguments.markdown and arguments.into:
+        open_page(arguments.into, arguments.markdown)
     if page_was_made(arguments, tables):
         return
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from sana_pair import Asked, Pair
+from sana_pair import COUNTED, WORDS, Asked, Pair
 from torch import Tensor
 
 from linearsr.core.backbones.cuda_graphs import Evaluations
@@ -33,30 +33,59 @@ STATIC = {"dynamic": False}
 
 @dataclass(frozen=True)
 class Road:
-    """compiled: ours block by block, diffusers' as a whole; graph: evaluations are CUDA graphs."""
+    """compiled: ours block by block, diffusers' as a whole; graph: evaluations are CUDA graphs, ours of the whole model,
+    diffusers' those of torch.compile; prepares: an evaluation prepares words and times, which else are known; counted: of the
+    words."""
 
     ours: bool
     compiled: bool = False
     graph: bool = False
+    prepares: bool = False
+    counted: int = COUNTED
 
 
-DIFFUSERS, COMPILED, OURS, FASTEST = "diffusers", "diffusers, compiled", "ours", "ours, compiled, graph"
+DIFFUSERS, OURS = "diffusers", "ours"
 ROADS = {
     DIFFUSERS: Road(ours=False),
-    COMPILED: Road(ours=False, compiled=True),
+    "diffusers, compiled": Road(ours=False, compiled=True),
+    "diffusers, compiled, reduce-overhead": Road(ours=False, compiled=True, graph=True),
     OURS: Road(ours=True),
     "ours, compiled": Road(ours=True, compiled=True),
     "ours, graph": Road(ours=True, graph=True),
-    FASTEST: Road(ours=True, compiled=True, graph=True),
+    "ours, compiled, graph": Road(ours=True, compiled=True, graph=True),
 }
+_PREPARING = Road(ours=True, compiled=True, graph=True, prepares=True)
+WITH_PREPARE = {
+    "ours, prepare + evaluation": Road(ours=True, prepares=True),
+    "ours, compiled, graph, prepare + evaluation": _PREPARING,
+    f"ours, compiled, graph, prepare + evaluation, all {WORDS} words counted": replace(_PREPARING, counted=WORDS),
+}
+"""diffusers' model makes keys and values of the words in each evaluation, of padding too."""
 
 
 def evaluations(pair: Pair, side: int) -> dict[str, Make]:
-    return {name: partial(_evaluation, pair, road, pair.ask(side)) for name, road in ROADS.items()}
+    return {
+        name: partial(_evaluation, pair, road, pair.ask(side, road.counted)) for name, road in roads_on(pair.device).items()
+    }
+
+
+def evaluations_with_prepare(pair: Pair, side: int) -> dict[str, Make]:
+    return {name: partial(_evaluation, pair, road, pair.ask(side, road.counted)) for name, road in WITH_PREPARE.items()}
 
 
 def pictures(pair: Pair, side: int, decode: Callable[[Tensor], Any]) -> dict[str, Make]:
-    return {name: partial(_picture, pair, road, pair.ask(side), decode) for name, road in ROADS.items()}
+    return {name: partial(_picture, pair, road, pair.ask(side), decode) for name, road in roads_on(pair.device).items()}
+
+
+def roads_on(device: torch.device) -> dict[str, Road]:
+    """torch.compile's graphs need CUDA. Where there is none ours are not recorded, and run as without."""
+    return {name: road for name, road in ROADS.items() if device.type == "cuda" or road.ours or not road.graph}
+
+
+def fastest_of_diffusers(medians: Mapping[str, float]) -> str | None:
+    """By name; None where no compiled one took part: eager alone is no measure of what diffusers can do."""
+    theirs = {name: ROADS[name] for name in medians if name in ROADS and not ROADS[name].ours}
+    return min(theirs, key=medians.__getitem__) if any(road.compiled for road in theirs.values()) else None
 
 
 def training_steps(pair: Pair, side: int, batch: int) -> dict[str, Make]:
@@ -65,16 +94,19 @@ def training_steps(pair: Pair, side: int, batch: int) -> dict[str, Make]:
     guidance = GuidanceTokens(one.guidance.tokens.expand(batch, -1, -1), one.guidance.mask.expand(batch, -1))
     asked = replace(one, z=one.z.expand(batch, -1, -1, -1).contiguous(), guidance=guidance)
     times = asked.times.expand(batch)
+    forward_of_theirs, of_1000 = _of_diffusers(pair.theirs, asked), (1000 * times).float()
 
     def theirs() -> Tensor:
-        return _of_diffusers(pair.theirs, asked, (times * 1000).float())(asked.z)
+        return forward_of_theirs(asked.z, of_1000)
 
     def ours() -> Tensor:
         return pair.ours(asked.z, times, None, guidance)
 
     def step(model: torch.nn.Module, forward: Callable[[], Tensor]) -> None:
-        forward().float().square().mean().backward()
-        model.zero_grad()  # so that the next one's memory counts its gradients
+        try:
+            forward().float().square().mean().backward()
+        finally:  # the next one's memory counts its gradients, and what did not fit leaves none
+            model.zero_grad()
 
     calls = {DIFFUSERS: partial(step, pair.theirs, theirs), OURS: partial(step, pair.ours, ours)}
     return {name: partial(_itself, call) for name, call in calls.items()}
@@ -89,8 +121,10 @@ def _itself(call: Call) -> Call:
 
 
 def _evaluation(pair: Pair, road: Road, asked: Asked) -> Call:
-    times = asked.times.cpu()
-    velocity = without_gradients(_start(pair, road, asked))(times)
+    times, start = asked.times.cpu(), _start(pair, road, asked)
+    if road.prepares:
+        return without_gradients(lambda: start(times)(asked.z, times))
+    velocity = without_gradients(start)(times)
     return without_gradients(lambda: velocity(asked.z, times))
 
 
@@ -105,7 +139,11 @@ def _picture(pair: Pair, road: Road, asked: Asked, decode: Callable[[Tensor], An
 def _start(pair: Pair, road: Road, asked: Asked) -> Start:
     if not road.ours:
         model = copy.deepcopy(pair.theirs)
-        return partial(_their_velocity, torch.compile(model, dynamic=False) if road.compiled else model, asked)
+        if not road.compiled:
+            return partial(_their_velocity, model, asked)
+        mode = "reduce-overhead" if road.graph else "default"
+        start = partial(_their_velocity, torch.compile(model, mode=mode, **STATIC), asked)
+        return partial(_kept_from_the_next, start) if road.graph else start
     ours: Any = copy.deepcopy(pair.ours)
     compile_blocks(ours, STATIC if road.compiled else False)
     ours.recorded = Evaluations() if road.graph else None
@@ -118,10 +156,23 @@ def _our_velocity(model: Any, asked: Asked, times: Tensor) -> Velocity:
 
 
 def _their_velocity(model: Any, asked: Asked, times: Tensor) -> Velocity:
-    steps = {float(time): (1000 * time[None]).float().to(asked.z.device) for time in times}
-    return lambda z, t: _of_diffusers(model, asked, steps[float(t[0])])(z.to(asked.z.dtype))
+    forward, there = _of_diffusers(model, asked), (1000 * times[:, None]).float().to(asked.z.device)
+    of_1000 = dict(zip(times.tolist(), there, strict=True))
+    return lambda z, t: forward(z.to(asked.z.dtype), of_1000[float(t[0])])
 
 
-def _of_diffusers(model: Any, asked: Asked, step: Tensor) -> Callable[[Tensor], Tensor]:
+def _kept_from_the_next(start: Start, times: Tensor) -> Velocity:
+    """torch.compile's graphs are told where an evaluation begins, and the next one writes to this one's memory."""
+    velocity = start(times)
+
+    def evaluate(z: Tensor, t: Tensor) -> Tensor:
+        torch.compiler.cudagraph_mark_step_begin()
+        return velocity(z, t).clone()
+
+    return evaluate
+
+
+def _of_diffusers(model: Any, asked: Asked) -> Callable[[Tensor, Tensor], Tensor]:
+    """Of z [B, C, h, w] and its times, of 1000 [B]."""
     words, mask = asked.guidance.tokens, asked.guidance.mask.to(asked.z.dtype)
-    return lambda z: model(z, words, step, encoder_attention_mask=mask, return_dict=False)[0]
+    return lambda z, of_1000: model(z, words, of_1000, encoder_attention_mask=mask, return_dict=False)[0]

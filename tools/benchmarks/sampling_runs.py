@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from measuring import measure_peak, stopwatch
 from measuring.rounds import interleave
 from sampling_contenders import (
-    COMPILED,
     DIFFUSERS,
     ROADS,
     STEPS,
     Call,
     Make,
     evaluations,
+    evaluations_with_prepare,
+    fastest_of_diffusers,
     pictures,
     training_steps,
     without_gradients,
 )
+from sampling_report import training_step
 from sampling_sizes import Model, Plan
 from sana_pair import Pair
 from torch import Tensor
@@ -29,11 +34,14 @@ from torch import Tensor
 from linearsr.core.costs import flops, peak_bytes
 
 Row = dict[str, Any]
+DECODER = "the decoder alone"
 DTYPE = torch.bfloat16
 PEAKS = {"H200": 790e12}
 """FLOP/s in bfloat16 by a part of the device's name: what the goals were set by. Others are measured."""
 PER_TOKEN = 32
 """Pixels of a side of what a token stands for."""
+WARM_UPS = 2
+"""Calls before the clock: the first compiles, and torch.compile's graphs are recorded in the second."""
 
 
 def measure(plan: Plan, device: torch.device, rounds: int, budget: float, peak: float | None = None) -> dict[str, Any]:
@@ -47,6 +55,7 @@ def measure(plan: Plan, device: torch.device, rounds: int, budget: float, peak: 
             for what, work in run.parts(autoencoder).items():
                 with noted(f"{model.name}: {what}", failed):
                     rows += [{"model": model.name, "what": what, **row} for row in work(what)]
+                torch.compiler.reset()  # each part starts with none of the few compiled forms that one function may have
     flop_rate, source = (peak, "given") if peak else peak_of(device)
     return {"device": device.type, "peak_flops": flop_rate, "peak_source": source, "rows": rows, "failed": failed}
 
@@ -67,6 +76,8 @@ def noted(name: str, failed: dict[str, str]) -> Iterator[None]:
         yield
     except Exception as error:
         failed[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        traceback.clear_frames(error.__traceback__)  # which hold what has been computed
+        gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -85,13 +96,15 @@ class Run:
         """By name; each is told its name."""
         model, pair = self.model, self.pair
         found: dict[str, Callable[[str], list[Row]]] = {
-            "an evaluation": lambda what: self._timed(what, evaluations(pair, model.side)),
+            "an evaluation": lambda what: self._timed(
+                what, evaluations(pair, model.side) | evaluations_with_prepare(pair, model.side)
+            ),
             f"{STEPS} steps and decoding": lambda what: self._pictures(what, autoencoder),
         }
         if (large := model.large) is not None:
             found[f"an evaluation at {PER_TOKEN * large}²"] = lambda what: self._timed(what, evaluations(pair, large), True)
-        if (batch := model.batch) is not None:
-            found["a training step"] = lambda what: self._training(what, batch)
+        for batch in model.batches:
+            found[training_step(batch)] = partial(self._training, batch)
         return found
 
     def _timed(self, what: str, makers: Mapping[str, Make], memory: bool = False) -> list[Row]:
@@ -100,17 +113,20 @@ class Run:
         for name, make in makers.items():
             with noted(f"{self.model.name}: {what}, {name}", self.failed):
                 call = make()
-                call()
+                for _ in range(WARM_UPS):
+                    call()
                 calls[name] = call
         timings = interleave(calls, stopwatch(self.pair.device), rounds=self.rounds, budget=self.budget)
+        fastest = fastest_of_diffusers({name: timing.median for name, timing in timings.items()})
         rows = []
         for name, timing in timings.items():
             row = {"contender": name, **timing.figures()}
-            for key, peer in (("of_peer", DIFFUSERS), ("of_compiled", COMPILED)):
-                if peer in timings and name in ROADS:
+            for key, peer in (("of_peer", DIFFUSERS), ("of_fastest", fastest)):
+                if peer in timings and name != DECODER:
                     row[key] = timing.times_faster_than(timings[peer])
             if memory and not (name in ROADS and ROADS[name].graph):
-                row["peak_bytes"] = peak_bytes(calls[name], self.pair.device)
+                with noted(f"{self.model.name}: {what}, {name}, memory", self.failed):
+                    row["peak_bytes"] = peak_bytes(calls[name], self.pair.device)
             rows.append(row)
         return rows
 
@@ -124,11 +140,14 @@ class Run:
             return decoder.decode(z, return_dict=False)
 
         z = self.pair.ask(self.model.side).z
-        alone = {"the decoder alone": lambda: without_gradients(lambda: decode(z))}
+        alone = {DECODER: lambda: without_gradients(lambda: decode(z))}
         return self._timed(what, alone | pictures(self.pair, self.model.side, decode))
 
-    def _training(self, what: str, batch: int) -> list[Row]:
+    def _training(self, batch: int, what: str) -> list[Row]:
         rows = self._timed(what, training_steps(self.pair, self.model.side, batch), memory=True)
-        # of one picture, for memory, and of diffusers' plain operations: the counter does not see kernels that are not torch's
-        one = flops(training_steps(self.pair, self.model.side, 1)[DIFFUSERS]())
-        return [row | {"flops": batch * one, "tokens": batch * self.model.side**2} for row in rows]
+        work: Row = {}
+        with noted(f"{self.model.name}: {what}, FLOPs", self.failed):
+            # of one picture, for memory, and of diffusers' plain operations: the counter sees no kernels that are not torch's
+            one = flops(training_steps(self.pair, self.model.side, 1)[DIFFUSERS]())
+            work = {"flops": batch * one, "tokens": batch * self.model.side**2}
+        return [row | work for row in rows]

@@ -33,18 +33,18 @@ SMALL_AE = DC_AE | {
 
 @dataclass(frozen=True)
 class Model:
-    """config, depth: diffusers' keys and blocks; side: tokens of a picture; large: of a large one, or None; batch: pictures of
-    a training step, or None."""
+    """config, depth: diffusers' keys and blocks; side: tokens of a picture; large: of a large one, or None; batches: pictures
+    of training steps."""
 
     name: str
     config: Mapping[str, Any]
     depth: int
     side: int
     large: int | None = None
-    batch: int | None = None
+    batches: tuple[int, ...] = ()
 
 
 Plan = tuple[tuple[Model, ...], Mapping[str, Any]]
 """Models, and the keys of the autoencoder."""
-FULL: Plan = ((Model("0.6B", SANA_600M, 28, 32, 128, 32), Model("1.6B", SANA_1600M, 20, 32)), DC_AE)
-TINY: Plan = ((Model("tiny", NARROW, 2, 8, 16, 2),), SMALL_AE)
+FULL: Plan = ((Model("0.6B", SANA_600M, 28, 32, 128, (32, 8)), Model("1.6B", SANA_1600M, 20, 32)), DC_AE)
+TINY: Plan = ((Model("tiny", NARROW, 2, 8, 16, (3, 2)),), SMALL_AE)

@@ -93,7 +93,7 @@ def without_padding(guidance: GuidanceTokens) -> tuple[Tensor, Tensor | None]:
     all are kept with their mask, so that batches are alike.
     """
     tokens, mask = guidance.tokens.masked_fill(~guidance.mask[..., None], 0), guidance.mask
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or mask.is_meta:
         return tokens, mask
     counted = mask.any(0)
     counted[0] = True

@@ -13,6 +13,7 @@ from linearsr.core.data.real_esrgan import RealESRGANDegradation
 from linearsr.core.data.samplers import DrawSampler
 from linearsr.core.data.shards import TarShards
 from linearsr.core.data.sidecar_text import ReadSidecarText
+from linearsr.core.data.tag_texts import ReadTagTable
 from linearsr.core.data.transforms import BicubicDegradation, CropToMultiple, LoadPictures, RandomCrop, RandomFlipRotate
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RandomCrop",
     "RandomFlipRotate",
     "ReadSidecarText",
+    "ReadTagTable",
     "RealESRGANDegradation",
     "TarShards",
     "TensorCache",

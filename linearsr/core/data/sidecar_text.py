@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,18 @@ class ReadSidecarText(BaseTransform):
     def _file(self, results: dict[str, Any]) -> Path:
         if self.folder is not None:
             return self.folder / f"{results['name']}{self.suffix}"
-        pictures = [results[kind] for kind in ("hr_path", "lr_path") if results.get(kind) is not None]
-        if not pictures:
-            raise ConfigError("ReadSidecarText finds no picture's path: LoadPictures has used it up; move it to the front")
-        if not isinstance(pictures[0], str | Path):
-            raise ConfigError(f"{pictures[0]} is no file of its own, so nothing lies beside it; set ReadSidecarText.folder")
-        return Path(pictures[0]).with_suffix(self.suffix)
+        picture = described_picture(results, type(self).__name__)
+        if not isinstance(picture, str | Path):
+            raise ConfigError(f"{picture} is no file of its own, so nothing lies beside it; set ReadSidecarText.folder")
+        return Path(picture).with_suffix(self.suffix)
+
+
+def described_picture(results: Mapping[str, Any], who: str) -> Any:
+    """The HR picture's path, or the LR's where there is no HR. Raises ConfigError where they are gone; who: for the message."""
+    for kind in ("hr_path", "lr_path"):
+        if results.get(kind) is not None:
+            return results[kind]
+    raise ConfigError(f"{who} finds no picture's path: LoadPictures has used it up; move it to the front")
 
 
 def _read(file: Path) -> str:

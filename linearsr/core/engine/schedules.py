@@ -36,8 +36,8 @@ def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
             resolved.append(entry)
         elif not isinstance(scheduler["end"], float):
             raise ConfigError(
-                f"param_scheduler: {entry['type']} from begin={entry.get('begin', 0)} to end={entry['end']} would keep its first "
-                "factor for the whole run; wanted two iterations at least"
+                f"param_scheduler: {entry['type']} from begin={entry.get('begin', 0)} to end={entry['end']} would keep its "
+                "first factor for the whole run; wanted two iterations at least"
             )
     return resolved
 

@@ -11,7 +11,16 @@ from linearsr.core.errors import ConfigError, nearest
 from linearsr.core.inspection.differences import ABSENT
 from linearsr.core.inspection.options import source_of, summary
 from linearsr.core.inspection.origins import value_at
-from linearsr.core.inspection.rows import UNDESCRIBED, Rows, component_rows, kind_line, kind_rows, option_rows, taken, with_article
+from linearsr.core.inspection.rows import (
+    UNDESCRIBED,
+    Rows,
+    component_rows,
+    kind_line,
+    kind_rows,
+    option_rows,
+    taken,
+    with_article,
+)
 from linearsr.core.inspection.searching import takers_of, unknown, unknown_in
 from linearsr.core.inspection.settings import setting, table_option
 from linearsr.core.key_check import KeyPath, builder_keys, component_of, dotted, typed_nodes

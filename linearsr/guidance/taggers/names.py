@@ -56,14 +56,6 @@ def without_synonyms(classes: Iterable[str]) -> list[int]:
     return kept
 
 
-def without_repetition(names: Iterable[str]) -> list[int]:
-    """Positions, ascending, of the first of each name; capitals do not count."""
-    first: dict[str, int] = {}
-    for position, name in enumerate(names):
-        first.setdefault(name.casefold(), position)
-    return list(first.values())
-
-
 def _key(lemma: str) -> tuple[str, ...]:
     return tuple(S.sub("", ES.sub("", word)) for word in lemma.casefold().replace("-", " ").split())
 

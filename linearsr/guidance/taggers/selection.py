@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from linearsr.core.errors import ConfigError, ShapeError, nearest
 from linearsr.core.structures import Tag
+from linearsr.core.tags.files import without_repetition
 from linearsr.core.values import require_bool, require_count, require_finite
-from linearsr.guidance.taggers.names import told_name, without_repetition, without_synonyms
+from linearsr.guidance.taggers.names import told_name, without_synonyms
 
 if TYPE_CHECKING:
     from torch import Tensor

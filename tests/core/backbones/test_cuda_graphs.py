@@ -184,19 +184,17 @@ def test_an_evaluation_looks_at_no_values_and_takes_none_from_the_host(attention
         assert model.evaluate(z, tables, prepared).shape == z.shape
 
 
-@pytest.mark.parametrize("denoiser", [{}, {"type": "ExpertMixture"}])
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("solver", SOLVERS.own())
 @torch.no_grad()
-def test_no_step_of_sampling_waits_for_a_device(solver, denoiser):
+def test_no_step_of_sampling_waits_for_a_device(solver, mixed):
     """Times are known on the host, and so is whose they are."""
-    config = sampled(compiled=False) | {"solver": {"type": solver}}
-    if denoiser:
-        config["denoiser"] = denoiser | {"router": {"type": "SNRRouter"}, "expert": config["denoiser"]}
-    model = MODELS.build(config).eval()
+    config = sampled(compiled=False)
+    model = MODELS.build((four_experts(config) if mixed else config) | {"solver": {"type": solver}}).eval()
     lr, z = normal(0, 2, 3, 8, 12, dtype=torch.float32).tanh(), normal(1, 2, 48, 4, 6, dtype=torch.float32)
     with OnDevice(model, lr, z):
         times = model.time_grid.times(5)
-        model.solver.solve(model._prepared_velocity(lr, None, times, model.fitting), z, times)
+        model.solver.solve(model._prepared_velocity(lr, None, times, model.memory), z, times)
 
 
 def test_a_look_at_what_was_computed_is_found():
@@ -212,13 +210,7 @@ def test_a_graph_within_a_graph_is_refused(mode):
 
 
 def test_graphs_of_weights_that_come_and_go_are_refused():
-    config = sampled(compiled=False, cuda_graphs=True)
-    config["denoiser"] = {
-        "type": "ExpertMixture",
-        "offload": "host",
-        "router": {"type": "SNRRouter"},
-        "expert": config["denoiser"],
-    }
+    config = four_experts(sampled(compiled=False, cuda_graphs=True), offload="host")
     with pytest.raises(ConfigError, match=r"denoiser\.offload or expert\.cuda_graphs"):
         MODELS.build(config)
 
@@ -229,14 +221,28 @@ def test_graphs_of_weights_that_come_and_go_are_refused():
 @torch.no_grad()
 def test_on_a_card_replayed_sampling_is_sampling(compiled, dtype):
     """The same kernels on the same numbers: the same bits. Two pictures of one size need one recording."""
-    torch.manual_seed(0)
-    model = (MODELS.build(sampled(compiled=compiled)), MODELS.build(sampled(compiled=compiled, cuda_graphs=True)))
-    model[1].load_state_dict(model[0].state_dict())
-    plain, graphs = (own.eval().to("cuda", dtype) for own in model)
-    for number in range(2):
-        lr = normal(number, 1, 3, 24, 16, dtype=torch.float32).sigmoid().to("cuda", dtype)
+    plain, graphs = (own.to("cuda", dtype) for own in plain_and_graphs(lambda config: config, compiled))
+    for lr in two_pictures():
+        lr = lr.to("cuda", dtype)
         assert torch.equal(graphs.restore(lr, 4), plain.restore(lr, 4))
     assert len(graphs.denoiser.recorded) == 1
+
+
+def plain_and_graphs(change, compiled=False):
+    """Two models with the same weights, with and without graphs."""
+    torch.manual_seed(0)
+    plain, graphs = (MODELS.build(change(sampled(compiled=compiled, cuda_graphs=on))).eval() for on in (False, True))
+    graphs.load_state_dict(plain.state_dict())
+    return plain, graphs
+
+
+def two_pictures():
+    return [normal(number, 1, 3, 24, 16, dtype=torch.float32).sigmoid() for number in range(2)]
+
+
+def four_experts(config, **changes):
+    mixture = {"type": "ExpertMixture", "router": {"type": "SNRRouter"}, "expert": config["denoiser"], **changes}
+    return config | {"denoiser": mixture}
 
 
 def sampled(*, compiled, **changes):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linearsr.core.errors import ConfigError
-from linearsr.guidance.taggers.names import lemmas, prompt_name, told_name, without_repetition, without_synonyms
+from linearsr.guidance.taggers.names import lemmas, prompt_name, told_name, without_synonyms
 from tests.strategies import class_names
 
 
@@ -69,10 +69,3 @@ def test_the_highest_is_kept_and_every_class_has_one_of_its_kind_among_the_kept(
     assert kept[:1] == [0][: len(classes)]
     for i in range(len(classes)):
         assert i in kept or any(without_synonyms([classes[k], classes[i]]) == [0] for k in kept if k < i)
-
-
-@given(st.lists(st.sampled_from(["a", "A", "b", "ß", "SS"])))
-def test_names_are_told_once_whatever_their_capitals(names):
-    kept = [names[i] for i in without_repetition(names)]
-    assert {name.casefold() for name in kept} == {name.casefold() for name in names}
-    assert len({name.casefold() for name in kept}) == len(kept)

@@ -11,7 +11,6 @@ from linearsr.core.atomic import write_text
 from linearsr.core.errors import DataError
 from linearsr.core.structures import Tag
 from linearsr.core.values import require_finite
-from linearsr.guidance.taggers.names import without_repetition
 
 
 def sidecar(picture: str | Path) -> Path:
@@ -39,6 +38,14 @@ def checked_tags(names: Sequence[Any], scores: Sequence[Any] | None, where: str)
         raise DataError(f"{where}: {len(scores)} scores for {len(names)} tags; wanted one for each, or none")
     tags = [Tag(" ".join(name.split()), _score(scores[i], where) if scores else 1.0) for i, name in enumerate(names)]
     return tuple(tags[i] for i in without_repetition(tag.name for tag in tags))
+
+
+def without_repetition(names: Iterable[str]) -> list[int]:
+    """Positions, ascending, of the first of each name; capitals do not count."""
+    first: dict[str, int] = {}
+    for position, name in enumerate(names):
+        first.setdefault(name.casefold(), position)
+    return list(first.values())
 
 
 def not_text(file: Path, cause: Exception) -> DataError:

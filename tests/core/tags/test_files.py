@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from linearsr.core.errors import DataError
 from linearsr.core.structures import Tag
-from linearsr.guidance.taggers.tag_files import sidecar, write_tag_file
-from linearsr.guidance.taggers.tag_table import TagRecord, read_tag_table, write_tag_table
+from linearsr.core.tags import TagRecord, read_tag_table, sidecar, write_tag_file, write_tag_table
+from linearsr.core.tags.files import without_repetition
 from tests.strategies import tag_names
 
 unique_tags = st.lists(tag_names, max_size=5, unique_by=str.casefold)
@@ -113,3 +113,10 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 def test_the_sidecar_has_the_picture_s_name():
     assert str(sidecar("photos/a.b.png")) == "photos/a.b.txt"
+
+
+@given(st.lists(st.sampled_from(["a", "A", "b", "ß", "SS"])))
+def test_names_are_told_once_whatever_their_capitals(names):
+    kept = [names[i] for i in without_repetition(names)]
+    assert {name.casefold() for name in kept} == {name.casefold() for name in names}
+    assert len({name.casefold() for name in kept}) == len(kept)

@@ -12,7 +12,7 @@ from linearsr.core.atomic import write_text
 from linearsr.core.digests import sha256_of
 from linearsr.core.errors import DataError, nearest
 from linearsr.core.structures import Tag
-from linearsr.guidance.taggers.tag_files import checked_tags, not_text
+from linearsr.core.tags.files import checked_tags, not_text
 
 DIGITS = 4
 """Of a score in the file."""
