@@ -19,11 +19,12 @@ from linearsr.core import registries as parts
 from linearsr.core.errors import ConfigError, ShapeError
 from linearsr.core.models.compiling import compile_blocks
 from linearsr.core.models.expert_training import expert_training
-from linearsr.core.models.fitting import AsSet, Fitting
 from linearsr.core.models.guiding import Velocity, build_guider, guided
 from linearsr.core.models.memory_planner import MemoryPlanner
 from linearsr.core.models.padding import pad_to_multiple
+from linearsr.core.models.planned_tiles import PlannedTiles, Unplanned
 from linearsr.core.models.telling import Prompts, told, untold, with_drops
+from linearsr.core.planning.tiles import Tiles
 from linearsr.core.randomness import generator, seed_of_picture, standard_normal
 from linearsr.core.structures import GuidanceTokens, SRBatch
 from linearsr.core.values import require_finite
@@ -101,7 +102,7 @@ class LinearSR(BaseModel):
 
         for frozen in self._frozen:
             frozen.requires_grad_(False)
-        self.fitting = AsSet() if memory_gib is None else MemoryPlanner(memory_gib)
+        self.memory = Unplanned() if memory_gib is None else MemoryPlanner(memory_gib)
         compile_blocks(self.denoiser, compile_denoiser)
 
     def train(self, mode: bool = True) -> LinearSR:
@@ -160,13 +161,19 @@ class LinearSR(BaseModel):
         guidance = self._look(lr, lr, prompts, guidance)
         lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1
         times = self.time_grid.times(num_steps)
-        with self.fitting.begin(self, lr, num_steps, guidance) as fit:
+        with self.memory.begin(self, lr, num_steps, guidance) as fit:
             velocity = self._prepared_velocity(lr_pm1, guidance, times, fit)
             z1 = standard_normal(self._latent_shape(lr_pm1), [generator(seed) for seed in seeds]).to(lr)
             z0 = self.solver.solve(velocity, z1, times)
             del velocity, z1  # decoding may need their room
             image_pm1 = fit.decode(self.autoencoder.decode, z0, lr_pm1)
         return (image_pm1 + 1).div_(2).clamp_(0, 1)[..., :height, :width]
+
+    @torch.no_grad()
+    def planned_tiles(self, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None = None) -> Tiles:
+        """In which `restore` would do the same pictures; what is set where `memory_gib` is None. Raises as `restore` does."""
+        SRBatch(lr, (0,) * len(lr))
+        return self.memory.tiles(self, lr, num_steps, self._look(lr, lr, None, guidance))
 
     def velocity(
         self, z_t: Tensor, t: Tensor, lr: Tensor | None = None, guidance: GuidanceTokens | None = None, *, prepared: Any = None
@@ -233,7 +240,9 @@ class LinearSR(BaseModel):
     ) -> GuidanceTokens | None:
         return told(self.guidance, hr if getattr(self.guidance, "source", "lr") == "hr" else lr, prompts, given)
 
-    def _prepared_velocity(self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor, fit: AsSet | Fitting) -> Velocity:
+    def _prepared_velocity(
+        self, lr: Tensor, tokens: GuidanceTokens | None, times: Tensor, fit: Unplanned | PlannedTiles
+    ) -> Velocity:
         """What a solver follows. Each branch, with guidance and without, is prepared once; the latter where it is used.
 
         times: on the CPU, and so are those that the velocity is asked at; the denoiser gets them where it wants them, and

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from linearsr.core.backbones.tiling.ranks import ALONE, ranks_in_force
 from linearsr.core.errors import ConfigError, ShapeError
-from linearsr.core.models.fitting import AsSet, Fitting
+from linearsr.core.models.planned_tiles import PlannedTiles, Unplanned
 from linearsr.core.planning import Rehearsal
 from linearsr.core.planning.free_memory import free_bytes
 from linearsr.core.planning.stand_ins import TokensOfSize
@@ -28,6 +28,9 @@ BITS = 5
 SAFE = 0.85
 """Of what there is besides weights and pictures: predictions are held within 15 % of what is measured."""
 
+RehearsalOf = Callable[[Any, Tensor, Grid, int, GuidanceTokens | None], Callable[[Tiles], Need]]
+"""(model, lr, its rounded size, num_steps, guidance) -> (tiles -> what restoring takes in them)."""
+
 
 class MemoryPlanner:
     """Chooses the tiles of each `restore`: whole if that fits, else the largest that do.
@@ -36,37 +39,45 @@ class MemoryPlanner:
     15 % of what weights and pictures leave of it is kept for what cannot be foreseen.
     What it takes is rehearsed once for each size, sides rounded up by a sixteenth at most. Tiles in which memory ran out are
     not planned again for pictures as large.
+    rehearsal: what restoring takes, for a planner that is not to find it out; `rehearsal_of` by default.
     Raises ConfigError for another value.
     """
 
-    def __init__(self, gib: float | str):
+    def __init__(self, gib: float | str, rehearsal: RehearsalOf | None = None):
         self.limit = memory_limit(gib)
+        self._rehearsal = rehearsal or rehearsal_of
         self._needs: defaultdict[Any, Needs] = defaultdict(Needs)
         self._caps: list[tuple[int, Tiles]] = []
         """Values of a batch for which memory ran out, and the tiles in which it then did not."""
 
-    def begin(self, model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Fitting:
+    def begin(self, model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> PlannedTiles:
+        """To be restored `with` it; see `tiles`."""
+        tiles, size, values = self.tiles(model, lr, num_steps, guidance), (lr.shape[-2], lr.shape[-1]), lr.numel()
+        return PlannedTiles(model, tiles, size, lambda smaller: self._caps.append((values, smaller)))
+
+    def tiles(self, model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> Tiles:
         """lr [B, 3, h, w]. Raises ShapeError for pictures that do not fit in the smallest tiles either, and ConfigError for
         several ranks, which would have to agree."""
         if ranks_in_force() is not ALONE:
             raise ConfigError("model.memory_gib plans for one process; under sharded_over set it to None, and denoiser.tile")
         height, width = lr.shape[-2:]
-        size, values, held = (rounded(height), rounded(width)), lr.numel(), weight_bytes(model) + lr.nbytes
+        size, held = (rounded(height), rounded(width)), weight_bytes(model) + lr.nbytes
         limit = self.limit or free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
         room = SAFE * (limit - held)
-        known, rehearse = self._needs[_kind(model, lr, num_steps, guidance)], _rehearse(model, lr, size, num_steps, guidance)
+        known = self._needs[_kind(model, lr, num_steps, guidance)]
+        rehearse = self._rehearsal(model, lr, size, num_steps, guidance)
 
         def need(tiles: Tiles) -> Need:
             return known.of(size, tiles, lambda: rehearse(tiles))
 
-        tiles, cap = Tiles.of(model), self._cap(values)
+        tiles, cap = Tiles.of(model), self._cap(lr.numel())
         if cap != Tiles() or not known.surely_within(room, size, tiles):
             choice = Choice.of(model, size).no_larger_than(cap)
             tiles = choice.largest(need, room)
             if need(tiles).total > room:
                 as_set, least = (held + need(each).total / SAFE for each in (Tiles.of(model), tiles))
                 raise ShapeError(_too_large(lr, limit, as_set, least, choice))
-        return Fitting(model, tiles, (height, width), lambda smaller: self._caps.append((values, smaller)))
+        return tiles
 
     def _cap(self, values: int) -> Tiles:
         """The smallest tiles that so large a batch has come to."""
@@ -93,14 +104,19 @@ def _kind(model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | Non
     return len(lr), lr.dtype, lr.device.type, weights, _autocast(lr.device), num_steps, words
 
 
-def _rehearse(model: Any, lr: Tensor, size: Grid, num_steps: int, guidance: GuidanceTokens | None) -> Callable[[Tiles], Need]:
-    """Tiles -> what a copy of the model that is made of shapes needs in them; copied when first asked."""
+def rehearsal_of(
+    model: Any, lr: Tensor, size: Grid, num_steps: int, guidance: GuidanceTokens | None
+) -> Callable[[Tiles], Need]:
+    """Tiles -> what a copy of the model that is made of shapes needs in them; copied when first asked.
+
+    size: rows and columns of the pictures, which are otherwise like `lr`.
+    """
     (height, width), batch = size, len(lr)
 
     @cache
     def rehearsal() -> Rehearsal:
         guide = [] if guidance is None else [(model.guidance, TokensOfSize(guidance.width, guidance.tokens.shape[1]))]
-        return Rehearsal(shadow_copy(model, [(model.fitting, AsSet()), *guide]), in_strips=lr.device.type == "cpu")
+        return Rehearsal(shadow_copy(model, [(model.memory, Unplanned()), *guide]), in_strips=lr.device.type == "cpu")
 
     def need(tiles: Tiles) -> Need:
         with torch.inference_mode(False):

@@ -39,14 +39,15 @@ def convert_sana(
     described = denoiser.get("expert", denoiser)
     if described.get("type") != "LinearDiT":
         raise ConfigError(f"model.denoiser is {described.get('type')!r}; Sana's weights are a LinearDiT's, or of one's mixture")
-    torch.manual_seed(seed)
-    made = DENOISERS.build(
-        described,
-        latent_channels=_size(state, naming, "patch_embed.weight", 1),
-        guidance_width=_size(state, naming, "guidance_projection.linear_1.weight", 1),
-        latent_factor=latent_factor,
-        upscale=upscale,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device as well
+        made = DENOISERS.build(
+            described,
+            latent_channels=_size(state, naming, "patch_embed.weight", 1),
+            guidance_width=_size(state, naming, "guidance_projection.linear_1.weight", 1),
+            latent_factor=latent_factor,
+            upscale=upscale,
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWeights)  # an error here
         report = load_sana(made, state)

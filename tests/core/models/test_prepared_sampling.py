@@ -19,7 +19,7 @@ def sampled(method, lr, *, prepared: bool):
     lr_pm1, times = 2 * lr - 1, method.time_grid.times(STEPS)
     z1 = normal(1, len(lr), *method._latent_shape(lr_pm1), dtype=torch.float32)
     if prepared:
-        follow = method._prepared_velocity(lr_pm1, guidance, times, method.fitting)
+        follow = method._prepared_velocity(lr_pm1, guidance, times, method.memory)
     else:
         follow = lambda z, t: method.velocity(z, t, lr_pm1, guidance)  # noqa: E731
     return method.solver.solve(follow, z1, times)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from mmengine.hooks import Hook
 
 from linearsr.core.data.images import write_image
-from linearsr.core.data.lr_pictures import sha256_of
+from linearsr.core.digests import sha256_of
 from linearsr.core.engine.restoring.manifest import Entry, Journal
 from linearsr.core.engine.restoring.places import place_of
 from linearsr.core.engine.restoring.progress import Progress

@@ -55,6 +55,12 @@ def refuse_to_replace(out: Path, pictures: Sequence[PictureFiles]) -> None:
         )
 
 
+def holds_any(out: Path, pictures: Sequence[PictureFiles]) -> bool:
+    """Whether a picture was restored into it, or a place of one of these is taken, as a kill leaves one without its line."""
+    done = any(entry.status == "done" for entry in read_manifest(out).values())
+    return done or any((out / place_of(picture.name)).exists() for picture in pictures)
+
+
 def refuse_to_orphan(out: Path, pictures: Sequence[PictureFiles]) -> None:
     """Of a folder whose lines are given up. Raises ConfigError for pictures in it that would be nobody's."""
     asked = {picture.name for picture in pictures}

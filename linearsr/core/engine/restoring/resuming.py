@@ -13,7 +13,7 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from linearsr.core.data.datasets import PictureFiles
 from linearsr.core.data.file_checks import with_progress
 from linearsr.core.data.images import image_size
-from linearsr.core.data.lr_pictures import sha256_of
+from linearsr.core.digests import sha256_of
 from linearsr.core.engine.distributed import together
 from linearsr.core.engine.restoring.manifest import Entry
 from linearsr.core.engine.restoring.places import place_of

@@ -22,6 +22,7 @@ from linearsr.core.engine.loops import checked_steps
 from linearsr.core.engine.restoring.keeping import KeepPictures
 from linearsr.core.engine.restoring.manifest import MANIFEST, Entry, Journal, read_manifest, settle
 from linearsr.core.engine.restoring.places import (
+    holds_any,
     only_run,
     refuse_nesting,
     refuse_to_orphan,
@@ -140,14 +141,14 @@ def _restore(order: _Order, overwrite: bool) -> Outcome:
 
 
 def _begun(order: _Order, made: Made, overwrite: bool) -> dict[str, Entry]:
-    """What is done already with these settings. Raises ConfigError for a folder made with others."""
+    """What is done already with these settings. Raises ConfigError for a folder that holds pictures made with others."""
     earlier = read_record(order.out)
     if earlier is None:
         if not overwrite:
             refuse_to_replace(order.out, order.pictures)
         return {}
     difference = other_settings(order.out, earlier, made)
-    if difference and not overwrite:
+    if difference and not overwrite and holds_any(order.out, order.pictures):
         raise ConfigError(f"{difference}. Choose another --out, or let --overwrite make its pictures again")
     if difference:
         refuse_to_orphan(order.out, order.pictures)

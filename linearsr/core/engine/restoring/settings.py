@@ -11,12 +11,13 @@ from typing import Any, Final
 from mmengine.config import Config
 
 from linearsr.core.atomic import write_text
-from linearsr.core.data.lr_pictures import sha256_of
+from linearsr.core.digests import sha256_of
 from linearsr.core.errors import ConfigError
 from linearsr.core.inspection.differences import Difference, differences
 from linearsr.core.models.memory_planner import memory_limit
 from linearsr.core.record import run_record
 from linearsr.core.registries import AUTOENCODERS
+from linearsr.core.weights import read_state_dict
 
 RECORD: Final = "run.json"
 RUNS_ALIKE: Final = ("compile_denoiser",)
@@ -97,7 +98,7 @@ def read_record(out: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(path.read_text())
-        if found["settings"] is not None and found["starts"][-1] is not None:
+        if isinstance(found["settings"]["model"], dict) and found["starts"][-1] is not None:
             return dict(found)
     except (ValueError, TypeError, KeyError, IndexError):
         pass
@@ -112,14 +113,15 @@ def write_record(out: Path, made: Made, earlier: Mapping[str, Any] | None) -> No
 
 def other_settings(out: Path, earlier: Mapping[str, Any], made: Made) -> str:
     """What differs from the settings that the folder was made with, in one line; "" where nothing does."""
-    found = list(differences(earlier["settings"], made.settings))
+    exact, then = _has_exact_tiles(made.settings["model"]), earlier["settings"]
+    found = list(differences({**then, "model": _that_matters(then["model"], exact)}, made.settings))
     if not found:
         return ""
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    then, now = (
+    before, now = (
         f"{record['config']} and {record['checkpoint'] or 'no weights'}" for record in (earlier["starts"][-1], made.record)
     )
-    who = f"with {then}" if then == now else f"with {then}, now it is {now}"
+    who = f"with {before}" if before == now else f"with {before}, now it is {now}"
     return f"{out} was made otherwise, {who}: {'; '.join(map(_said, found[:SHOWN]))}{more}"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from linearsr.core.data import write_image
 from linearsr.core.engine import run_restoring
+from linearsr.core.engine.restoring.keeping import WAITING
 from linearsr.core.models import LinearSR
 from tests.core.engine.distributed.conftest import PATIENCE
 from tests.core.engine.restoring.conftest import CONFIG, ROOT, lines, picture, restored, times
@@ -36,7 +37,7 @@ def test_a_killed_run_goes_on_with_what_is_unfinished(
     assert again.restored + again.skipped == 6
     kept = sum(times(out).get(place) == time for place, time in before.items())
     assert kept == again.skipped  # what was noted is not done again
-    assert again.skipped >= at - 3  # two writers: the picture before may be on its way too
+    assert again.skipped >= at - 1 - WAITING  # so many before it may be on their way too, on a slow disk
     assert lines(out) == lines(reference)
     assert restored(out) == restored(reference)
     assert not [*out.rglob(".tmp-*"), *out.glob("manifest.rank*")]

@@ -15,8 +15,12 @@ from linearsr.core.structures import Grid
 Result = TypeVar("Result")
 
 
-class AsSet:
+class Unplanned:
     """Nothing is planned: tiles are what the config says, and what runs out of memory fails."""
+
+    def tiles(self, model: Any, *_: object) -> Tiles:
+        """As MemoryPlanner's."""
+        return Tiles.of(model)
 
     def begin(self, *_: object) -> Self:
         """As MemoryPlanner's."""
@@ -34,7 +38,7 @@ class AsSet:
     decode = denoise
 
 
-class Fitting:
+class PlannedTiles:
     """`with` it the model has the planned tiles, afterwards its own again, however the work ends.
 
     `denoise(work, …)` and `decode(work, …)` are `work(…)`, which must change nothing: where memory runs out it is done again
