@@ -50,13 +50,11 @@ class RestoreFolderLoop(RestoreTestLoop):
             (name,), (sha256,) = batch["names"], batch["source_sha256"]
             self.runner.call_hook("after_lost_picture", name=name, source_sha256=sha256, reason=found)
 
-    @torch.no_grad()
     def _tried(self, batch: Mapping[str, Any]) -> list[dict[str, Any]] | str:
         """What the model made of it, or why it could not."""
         known = {key: value for key, value in batch.items() if key != "source_sha256"}
         try:
-            found: list[dict[str, Any]] = self.runner.model.test_step(known)
-            return found
+            return self.restored(known)
         except (ShapeError, DataError) as error:
             return str(error)
         except (RuntimeError, MemoryError) as error:

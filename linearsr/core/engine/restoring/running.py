@@ -37,6 +37,7 @@ from linearsr.core.engine.runner import Parts, build_runner
 from linearsr.core.engine.testing import build_tested, chosen
 from linearsr.core.errors import ConfigError
 from linearsr.core.runner_keys import MMENGINE_HOOKS
+from linearsr.core.tensor_values import DTYPES, require_dtype
 
 LOADING: Final = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context")
 """Of the config's test_dataloader, what holds for any pictures."""
@@ -67,6 +68,7 @@ class _Order:
     out: Path
     num_steps: int
     batch_size: int
+    dtype: str
 
 
 def run_restoring(
@@ -90,7 +92,9 @@ def run_restoring(
     """
     cfg, weights = chosen(load_config(config, options), config, checkpoint)
     loader = cfg.get("test_dataloader") or {}
-    steps = (cfg.get("test_cfg") or {}).get("num_steps", 1) if num_steps is None else num_steps
+    tested = cfg.get("test_cfg") or {}
+    steps, dtype = tested.get("num_steps", 1) if num_steps is None else num_steps, tested.get("dtype", "float32")
+    require_dtype(dtype, "test_cfg.dtype", DTYPES)
     size = loader.get("batch_size", 1) if batch_size is None else batch_size
     if not isinstance(size, int) or size < 1:
         raise ConfigError(f"--batch-size is {size!r}; wanted a whole number ≥ 1")
@@ -103,7 +107,7 @@ def run_restoring(
             if unread := unread_formats(pictures) if is_main_process() else []:
                 more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
                 _console().print(f"not read, for its format is not known: {unread[0]}{more}", highlight=False, markup=False)
-        order = _Order(cfg, weights, _from_first(found), _pipeline(loader), Path(out), most, size)
+        order = _Order(cfg, weights, _from_first(found), _pipeline(loader), Path(out), most, size, dtype)
         with _holding(order.out):
             return _restore(order, overwrite)
 
@@ -175,7 +179,7 @@ def _run(order: _Order, parts: Parts, pictures: Sequence[PictureFiles], looks: S
         "batch_sampler": share,
         "collate_fn": {"type": "collate_by_size"},
     }
-    cfg.test_cfg = {"type": "RestoreFolderLoop", "num_steps": order.num_steps}
+    cfg.test_cfg = {"type": "RestoreFolderLoop", "num_steps": order.num_steps, "dtype": order.dtype}
     cfg.model_wrapper_cfg = None  # weights in pieces would need every rank at each step; ranks have unlike shares
     cfg.visualizer = {"type": "Visualizer", "vis_backends": []}
     cfg.default_hooks = {label: hook for label, hook in (cfg.get("default_hooks") or {}).items() if label in MMENGINE_HOOKS}

@@ -49,6 +49,7 @@ class Made:
             "model": _that_matters(model, _has_exact_tiles(model)),
             "pipeline": [dict(step) for step in pipeline],
             "num_steps": num_steps,
+            "dtype": (cfg.get("test_cfg") or {}).get("dtype", "float32"),
         }
         if checkpoint is None:
             settings["randomness"] = dict(cfg.get("randomness") or {"seed": 0})

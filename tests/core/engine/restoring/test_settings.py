@@ -1,14 +1,17 @@
 """Which settings make other pictures, and which only compute the same ones otherwise."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from linearsr.core.data import write_image
 from linearsr.core.engine import run_restoring
 from linearsr.core.engine.restoring.settings import Made, other_settings, read_record, write_record
 from linearsr.core.errors import ConfigError, WeightsError
+from linearsr.core.models import LinearSR
 from tests.core.engine.restoring.conftest import picture, times
 from tests.core.engine.restoring.test_restoring import STEPS, spoiled
 
@@ -100,3 +103,22 @@ def test_a_checkpoint_that_is_not_there_is_refused_as_in_a_test(config: Path, ph
     with pytest.raises(WeightsError, match=r"weights file .*nothing does not exist; wanted a \.safetensors or \.pth file"):
         run_restoring(config, tmp_path / "nothing", [photos], tmp_path / "out", **STEPS)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_restored_in_the_type_of_the_test(
+    config: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed, restore = set(), LinearSR.restore
+
+    def watched(self: LinearSR, *given: Any, **named: Any) -> torch.Tensor:
+        computed.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return restore(self, *given, **named)
+
+    monkeypatch.setattr(LinearSR, "restore", watched)
+    options = {"test_cfg.dtype": "bfloat16"}
+    assert run_restoring(config, None, [photos], tmp_path / "out", options=options, **STEPS).restored == 6
+    assert computed == {torch.bfloat16}
+    with pytest.raises(ConfigError, match="dtype was 'bfloat16' and is 'float32'"):
+        run_restoring(config, None, [photos], tmp_path / "out", **STEPS)
+    with pytest.raises(ConfigError, match=r"test_cfg\.dtype is 'half'"):
+        run_restoring(config, None, [photos], tmp_path / "new", options={"test_cfg.dtype": "half"}, **STEPS)
