@@ -62,7 +62,7 @@ class MemoryPlanner:
             raise ConfigError("model.memory_gib plans for one process; under sharded_over set it to None, and denoiser.tile")
         height, width = lr.shape[-2:]
         size, held = (rounded(height), rounded(width)), weight_bytes(model) + lr.nbytes
-        limit = self.limit or free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
+        limit = self._limit(model, lr)
         room = SAFE * (limit - held)
         known = self._needs[_kind(model, lr, num_steps, guidance)]
         rehearse = self._rehearsal(model, lr, size, num_steps, guidance)
@@ -73,17 +73,31 @@ class MemoryPlanner:
         tiles, cap = Tiles.of(model), self._cap(lr.numel())
         if cap != Tiles() or not known.surely_within(room, size, tiles):
             choice = Choice.of(model, size).no_larger_than(cap)
+            if self.limit is None and need(tiles).total > room and _unloaded(model.guidance):
+                limit = self._limit(model, lr)
+                room = SAFE * (limit - held)
             tiles = choice.largest(need, room)
             if need(tiles).total > room:
                 as_set, least = (held + need(each).total / SAFE for each in (Tiles.of(model), tiles))
                 raise ShapeError(_too_large(lr, limit, as_set, least, choice))
         return tiles
 
+    def _limit(self, model: Any, lr: Tensor) -> float:
+        return self.limit or free_bytes(lr.device) + weight_bytes(model, lr.device) + lr.nbytes
+
     def _cap(self, values: int) -> Tiles:
         """The smallest tiles that so large a batch has come to."""
         caps = [tiles for least, tiles in self._caps if values >= least]
         denoiser = min((tiles.denoiser for tiles in caps), key=area, default=None)
         return Tiles(denoiser, min((tiles.autoencoder for tiles in caps), key=area, default=None))
+
+
+def _unloaded(guidance: Any) -> bool:
+    """Gives back what taggers and text encoders hold, which have done their work; they load themselves again."""
+    unload = getattr(guidance, "unload", None)
+    if unload is not None:
+        unload()
+    return unload is not None
 
 
 def memory_limit(gib: float | str) -> float | None:

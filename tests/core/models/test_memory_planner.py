@@ -4,6 +4,7 @@ What is needed is a plain function of the tile here; whether the planner's own r
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,6 +171,19 @@ def test_the_limit_is_an_option_of_a_config():
     assert isinstance(build_model(cfg).memory, MemoryPlanner)
     with pytest.raises(ConfigError, match=r"did you mean 'memory_gib'"):
         load_config(ROOT / "configs" / "quickstart_x4.py", ["model.memory_gb=1"])
+
+
+@pytest.mark.parametrize(("unloaded", "tiles"), [(True, Tiles()), (False, Tiles(32))])
+def test_a_tagger_and_an_encoder_give_their_memory_back_before_a_picture_is_cut(models, monkeypatch, unloaded, tiles):
+    model, held = models["plain"], [1]
+    enough = (BESIDE + TOKEN * SIZE[0] * SIZE[1]) / SAFE
+    monkeypatch.setattr("linearsr.core.models.memory_planner.free_bytes", lambda _: enough * (0.9 if held else 1.01))
+    monkeypatch.setattr(model, "guidance", SimpleNamespace(unload=lambda: held.clear() if unloaded else None))
+    planner = MemoryPlanner("device", by_area(TOKEN, PIXEL, BESIDE))
+    assert planner.tiles(model, picture(), STEPS, None) == tiles
+    held.append(1)
+    assert MemoryPlanner(1, by_area(TOKEN, PIXEL, BESIDE)).tiles(model, picture(), STEPS, None) == Tiles()
+    assert held
 
 
 def test_what_the_device_has_free_is_enough_for_a_small_picture(models):
