@@ -4,10 +4,11 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.core.engine.conftest import config, data  # noqa: F401  (fixtures)
 
@@ -16,8 +17,18 @@ Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 
 
+@pytest.fixture(scope="module")
+def script_folder() -> Iterator[None]:
+    """Modules beside the benchmarks are found, as when one of these is run; the number of threads is put back."""
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
+        yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script_folder: None) -> Run:
     """`run("train.py", …)` in this process, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")

@@ -3,9 +3,7 @@
 import importlib
 import itertools
 import json
-import re
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from linearsr.core.errors import DataError
 from tests.strategies import normal, seeds
 from tests.tools.conftest import ROOT, Run
 
@@ -23,16 +20,6 @@ FOLDER = ROOT / "tools" / "benchmarks"
 ROUNDING = 1e-12
 """Float64, a few operations."""
 seconds = st.floats(1e-6, 1e3)
-
-
-@pytest.fixture(scope="module")
-def script_folder() -> Iterator[None]:
-    """As when a script of that folder is run; the number of threads is put back."""
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -199,18 +186,6 @@ def test_the_linear_contenders_compute_the_same_and_all_give_tokens(
     assert (outputs["ours"].double() - outputs["diffusers"].double()).abs().max().item() <= allowed
 
 
-def test_a_page_is_filled_between_its_marks_again_and_again(measuring: ModuleType, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# Title\n\n<!-- made by a command -->\nold\n<!-- end -->\n\nafter\n")
-    for text in ("| a |", "| b |", "| b |"):
-        measuring.fill_page(page, text)
-        assert page.read_text() == f"# Title\n\n<!-- made by a command -->\n\n{text}\n\n<!-- end -->\n\nafter\n"
-    page.write_text("# Title\n")
-    with pytest.raises(DataError, match="has no place for the tables"):
-        measuring.fill_page(page, "text")
-    assert page.read_text() == "# Title\n"
-
-
 def full_attention_report(ratio: float) -> dict:
     """Every place for which there is a goal, with rounds as if linear attention took 1 ms for 1024 tokens."""
     places = itertools.product((36, 8), ("float32", "bfloat16"), ("forward", "forward and backward"), (1024, 4096, 16384))
@@ -241,9 +216,7 @@ def test_every_goal_of_the_attention_is_judged(script_folder: None, ratio: float
         assert one.goal.name in report_of.tables(report)
 
 
-def test_the_attention_benchmark_runs_and_its_tables_are_made_of_its_json(
-    run: Run, script_folder: None, tmp_path: Path
-) -> None:
+def test_the_attention_benchmark_runs_and_its_tables_are_made_of_its_json(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
     done = run("benchmarks/attention.py", "--quick", "--device", "cpu", "--out", "out/attention.json")
     assert done.returncode == 0, done.stderr
@@ -259,7 +232,7 @@ def test_the_attention_benchmark_runs_and_its_tables_are_made_of_its_json(
     assert printed.strip() in (tmp_path / "page.md").read_text()
 
 
-def test_the_backbone_benchmark_runs_and_both_models_agree(run: Run, script_folder: None, tmp_path: Path) -> None:
+def test_the_backbone_benchmark_runs_and_both_models_agree(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
     done = run("benchmarks/backbone.py", "--quick", "--device", "cpu", "--out", "backbone.json")
     assert done.returncode == 0, done.stderr
@@ -275,9 +248,7 @@ def test_the_backbone_benchmark_runs_and_both_models_agree(run: Run, script_fold
 
 
 @pytest.mark.slow  # processes
-def test_variants_are_trained_once_and_one_that_fails_stops_no_other(
-    run: Run, script_folder: None, config: Path, tmp_path: Path
-) -> None:
+def test_variants_are_trained_once_and_one_that_fails_stops_no_other(run: Run, config: Path, tmp_path: Path) -> None:
     broken = tmp_path / "attention_broken.py"
     broken.write_text(f'_base_ = ["{config}"]\nmodel = dict(denoiser=dict(head_width=7))\n')
     words = ("--config", config, "--steps", 2, "--sides", 8, 16, "--only", broken, "ReLULinearAttention", "--out", "v.json")
@@ -295,24 +266,3 @@ def test_variants_are_trained_once_and_one_that_fails_stops_no_other(
     again = run("benchmarks/variants.py", *words)
     assert json.loads((tmp_path / "v.json").read_text())["rows"] == report["rows"], again.stderr
     assert checkpoint.stat().st_mtime_ns == made
-
-
-def generated() -> list[tuple[Path, list[str]]]:
-    """(page, words of the command) for every page with a part that a command makes"""
-    pages = sorted((ROOT / "docs").rglob("*.md"))
-    found = [
-        (page, re.search(r"<!-- made by python tools/(benchmarks/\S+ --markdown \S+)", page.read_text())) for page in pages
-    ]
-    return [(page, match[1].split()) for page, match in found if match]
-
-
-def test_the_pages_of_figures_are_among_those_that_a_command_makes() -> None:
-    assert {page.name for page, _ in generated()} >= {"attention.md", "backbone.md", "variants.md"}
-
-
-@pytest.mark.parametrize(("page", "words"), generated(), ids=[page.name for page, _ in generated()])
-def test_a_page_shows_what_its_json_says(run: Run, script_folder: None, page: Path, words: list[str]) -> None:
-    source = ROOT / words[-1]
-    assert source.is_file(), f"{page.name} has no figures: make {words[-1]} with the commands on the page"
-    between = page.read_text().partition("<!-- made by")[2].partition("-->")[2].partition("<!-- end -->")[0].strip()
-    assert between == run(*words[:-1], source).stdout.strip()

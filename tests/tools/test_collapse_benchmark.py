@@ -3,7 +3,6 @@
 import importlib
 import json
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -27,27 +26,17 @@ FLOAT16_STEP = 2**-11
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[None]:
-    """As when a script of that folder is run; the number of threads is put back."""
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def sums(folder: None) -> ModuleType:
+def sums(script_folder: None) -> ModuleType:
     return importlib.import_module("float16_sums")
 
 
 @pytest.fixture(scope="module")
-def runs(folder: None) -> ModuleType:
+def runs(script_folder: None) -> ModuleType:
     return importlib.import_module("collapse_runs")
 
 
 @pytest.fixture(scope="module")
-def plan(folder: None) -> ModuleType:
+def plan(script_folder: None) -> ModuleType:
     return importlib.import_module("collapse_plan")
 
 
@@ -133,7 +122,7 @@ def test_a_number_that_is_not_finite_is_a_result(run: Run, config: Path, tmp_pat
 
 
 def test_a_finished_training_is_looked_at_and_not_run_again(
-    run: Run, runs: ModuleType, config: Path, tmp_path: Path, folder: None
+    run: Run, runs: ModuleType, config: Path, tmp_path: Path, script_folder: None
 ) -> None:
     """Of six steps, with a fine-tuning's start made of its last checkpoint."""
     assert run("benchmarks/train_collapse.py", config, "long", "val_evaluator.metrics=[psnr_y,ssim_y]").returncode == 0
@@ -162,7 +151,7 @@ def test_a_finished_training_is_looked_at_and_not_run_again(
 
 
 @given(seeds)
-def test_the_largest_sums_are_those_of_the_n_by_n_form(folder: None, seed: int) -> None:
+def test_the_largest_sums_are_those_of_the_n_by_n_form(script_folder: None, seed: int) -> None:
     norms = importlib.import_module("collapse_norms")
     x = normal(seed, 2, 12, 8, dtype=torch.float32)
     layer = torch.nn.Sequential()
@@ -176,7 +165,7 @@ def test_the_largest_sums_are_those_of_the_n_by_n_form(folder: None, seed: int) 
     assert found == pytest.approx({name: float(value) for name, value in wanted.items()}, rel=1e-5)  # float32, sums of 12
 
 
-def test_a_report_is_made_of_the_json(run: Run, folder: None, tmp_path: Path) -> None:
+def test_a_report_is_made_of_the_json(run: Run, script_folder: None, tmp_path: Path) -> None:
     (tmp_path / "collapse.json").write_text(json.dumps(REPORT))
     (tmp_path / "page.md").write_text("<!-- made by this -->\n<!-- end -->\n")
     done = run("benchmarks/collapse.py", "--markdown", "collapse.json", "--into", "page.md")

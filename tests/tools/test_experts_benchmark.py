@@ -6,13 +6,11 @@ import json
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
 from linearsr.core.config import load_config
 from linearsr.core.registries import MODELS
@@ -34,13 +32,8 @@ MIXTURE = """, override=dict(
 
 
 @pytest.fixture
-def report_of() -> Iterator[ModuleType]:
-    """experts_report, as when a script of that folder is run; the number of threads is put back."""
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        yield importlib.import_module("experts_report")
-    torch.set_num_threads(threads)
+def report_of(script_folder: None) -> ModuleType:
+    return importlib.import_module("experts_report")
 
 
 @pytest.fixture

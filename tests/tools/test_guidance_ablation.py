@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -39,31 +38,23 @@ test_cfg = dict(num_steps=[1])
 """
 
 
-@pytest.fixture
-def module() -> Iterator[ModuleType]:
-    """guidance_words, as when a script of that folder is run; the number of threads is put back."""
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        yield importlib.import_module("guidance_words")
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="module")
+def module(script_folder: None) -> ModuleType:
+    return importlib.import_module("guidance_words")
 
 
 SETS = st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(0, 50).map(str)), st.text(max_size=3), min_size=1)
 
 
 @given(tags=SETS, seed=st.integers(0, 9))
-def test_law_shuffled_tags_are_those_of_another_picture_of_the_set(tags, seed):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        words = importlib.import_module("guidance_words")
+def test_law_shuffled_tags_are_those_of_another_picture_of_the_set(module, tags, seed):
     own = {key: f"{'/'.join(key)}: {text}" for key, text in tags.items()}  # so that it shows whose they are
-    shuffled = words.arm_words(own, "shuffled tags", seed)
+    shuffled = module.arm_words(own, "shuffled tags", seed)
     assert sorted(shuffled.values()) == sorted(own.values())
     for key, text in shuffled.items():
         assert text.startswith(key[0])
         assert text != own[key] or sum(other[0] == key[0] for other in own) == 1
-    assert shuffled == words.arm_words(own, "shuffled tags", seed)
+    assert shuffled == module.arm_words(own, "shuffled tags", seed)
 
 
 def test_the_other_arms_are_told_nothing_their_own_and_one_word(module: ModuleType) -> None:

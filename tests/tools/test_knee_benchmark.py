@@ -2,22 +2,19 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from tests.tools.conftest import ROOT, Run
+from tests.tools.conftest import Run
 
 
 @pytest.fixture
-def peers() -> Iterator[ModuleType]:
+def peers(script_folder: None) -> ModuleType:
     pytest.importorskip("kneed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        yield importlib.import_module("knee_peers")
+    return importlib.import_module("knee_peers")
 
 
 FALLS_AND_RISES = np.concatenate([np.linspace(2, 1, 11), np.linspace(1, 1.5, 11)[1:], np.linspace(1.5, 0.5, 11)[1:]])

@@ -3,7 +3,7 @@
 import importlib
 import json
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,13 +24,8 @@ NOTHING = {"rows": [], "peak_flops": 1e12, "peak_source": "given", "failed": {},
 
 
 @pytest.fixture
-def beside() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports as a script of that folder does; the number of threads is put back."""
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
-        yield importlib.import_module
-    torch.set_num_threads(threads)
+def beside(script_folder: None) -> Callable[[str], ModuleType]:
+    return importlib.import_module
 
 
 @pytest.fixture

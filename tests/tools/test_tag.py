@@ -130,8 +130,7 @@ def test_two_pictures_of_one_name_and_a_changed_picture_are_refused(run: Run, tm
     assert (done.returncode, "tags for another picture named 'a'" in done.stderr) == (2, True)
 
 
-def test_the_page_has_the_tables_of_the_last_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tools" / "benchmarks"))
+def test_the_page_has_the_tables_of_the_last_measurement(script_folder: None) -> None:
     tables = runpy.run_path(str(ROOT / "tools" / "benchmarks" / "tagging.py"))["tables"]
     report = json.loads((ROOT / "docs" / "benchmarks" / "tagging.json").read_text())
     assert tables(report) in (ROOT / "docs" / "guidance_taggers.md").read_text()

@@ -79,7 +79,10 @@ class RestoreValLoop(_Restoring, ValLoop):
 
 @LOOPS.register_module()
 class RestoreTestLoop(_Restoring, TestLoop):
-    """mmengine's TestLoop at each of num_steps. dtype: "float32", "bfloat16" or "float16": in which pictures are restored"""
+    """mmengine's TestLoop at each of num_steps.
+
+    dtype: "float32", "bfloat16" or "float16": in which pictures are restored
+    """
 
     phase = "test"
 
