@@ -6,9 +6,13 @@ import ctypes
 import os
 from typing import Final
 
-KEPT: Final = {-3: 64 * 2**20, -1: 128 * 2**20}
-"""mallopt's M_MMAP_THRESHOLD: smaller blocks, such as a photo of five megapixels as floats, come out of the heap; and
-M_TRIM_THRESHOLD: this much free memory at the top of the heap is kept. A process holds at most that much more."""
+MMAP_THRESHOLD: Final = -3
+TRIM_THRESHOLD: Final = -1
+"""Options of mallopt."""
+FROM_THE_HEAP: Final = 32 * 2**20
+"""Bytes of a block that still comes out of the heap: a photo of 2.7 megapixels as floats; the most that older releases take."""
+KEPT: Final = 128 * 2**20
+"""Bytes of free memory at the top of the heap that stay; holes below it may stay too."""
 OWN: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 """Environment variables by which the user has decided."""
 
@@ -19,4 +23,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None or any(name in os.environ for name in OWN):
         return False
-    return min(mallopt(option, size) for option, size in KEPT.items()) == 1
+    return mallopt(MMAP_THRESHOLD, FROM_THE_HEAP) == 1 and mallopt(TRIM_THRESHOLD, KEPT) == 1

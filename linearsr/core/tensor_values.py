@@ -38,6 +38,13 @@ def require_device(name: str, key: str) -> torch.device:
     return device
 
 
+def refuse_emulated(dtype: torch.dtype, device: torch.device, key: str) -> None:
+    """Raises ConfigError for bfloat16 on a card that computes it in other numbers, slowly."""
+    if dtype is torch.bfloat16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        name = torch.cuda.get_device_name(device)
+        raise ConfigError(f"{key} is 'bfloat16', which {name} does not compute; wanted 'float16' or 'float32' there")
+
+
 def _cuda_devices() -> int:
     """0, too, where a driver counts cards that torch cannot use."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

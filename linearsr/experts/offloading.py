@@ -87,6 +87,7 @@ class HostOffload:
         return original.pin_memory() if device.type == "cuda" and not original.is_pinned() else original
 
     def _release(self, expert: nn.Module, index: int) -> None:
+        torch.clear_autocast_cache()  # which holds 16-bit copies of what was used
         self._arrivals.pop(index, None)
         for tensor, original in zip(tensors_of(expert), self._originals.pop(index), strict=True):
             tensor.data = original

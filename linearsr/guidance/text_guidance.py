@@ -96,7 +96,7 @@ class TextGuidance(ABC):
     def negative(self, batch: int) -> GuidanceTokens:
         """The negative prompt's tokens [batch, L, D], the same for all; those of `null` where there is none.
 
-        Encoded once, until `unload` or until the text encoder has another device.
+        Encoded once, until the text encoder has another device.
         """
         if not self.negative_prompt:
             return self.null(batch)
@@ -107,9 +107,8 @@ class TextGuidance(ABC):
         return GuidanceTokens(once.tokens.expand(batch, -1, -1), once.mask.expand(batch, -1))
 
     def unload(self) -> None:
-        """Gives the memory of its parts back, of those that can; the next call loads again."""
+        """Gives the memory of its parts back; the next call loads again. The negative prompt's tokens stay."""
         unload(self.text_encoder)
-        self._negative = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self

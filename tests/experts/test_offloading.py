@@ -6,8 +6,10 @@ import pickle
 import pytest
 import torch
 
+from linearsr.core.costs import peak_bytes
 from linearsr.core.errors import ConfigError
 from linearsr.core.models import build_model
+from linearsr.core.planning.weights import weight_bytes
 from linearsr.core.registries import SOLVERS, TIME_GRIDS
 from tests.core.engine.distributed.models import DENOISER, MODEL
 from tests.experts.toy_mixture import LOW, PATTERNS, assert_same_state, at, batch, make, make_dense
@@ -169,3 +171,18 @@ def test_a_mixture_without_values_gets_them_later(kind):
     mixture, other = make(offload=kind).to("meta"), make(5).eval()
     mixture.to_empty(device="cpu").load_state_dict(other.state_dict())
     assert torch.equal(sample(mixture.eval()), sample(other))
+
+
+def test_what_autocast_has_cast_of_an_expert_leaves_with_it():
+    """Its cache holds 16-bit copies of weights until the context ends."""
+
+    def peak(cached):
+        torch.manual_seed(0)
+        expert = DENOISER | {"width": 256, "depth": 2}
+        denoiser = {"type": "ExpertMixture", "router": {"type": "SNRRouter"}, "expert": expert, "offload": "host"}
+        model = build_model(MODEL | {"denoiser": denoiser, "time_grid": {"type": "ShiftedGrid"}}).eval()
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
+            return peak_bytes(lambda: model.restore(torch.rand(1, 3, 2, 2), num_steps=12)), weight_bytes(model)
+
+    (cached, weights), (uncached, _) = peak(True), peak(False)
+    assert cached - uncached < weights / 4  # copies of two of the four, at half the size; of all of them it is a half

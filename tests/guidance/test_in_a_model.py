@@ -125,3 +125,12 @@ def test_a_guidance_that_imports_nothing_of_ours_is_used_in_training_and_in_use(
         made.guidance_drop = 0.5
         made.loss(SRBatch(noise(), (0, 1), noise(side=32)), prompts)["loss"].backward()
         assert made.restore(noise(), prompts=prompts).shape == (2, 3, 32, 32)
+
+
+def test_tokens_are_the_same_under_autocast_as_without(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Foreign, "__call__", lambda self, image_01, prompts=None: seen.append(torch.is_autocast_enabled("cpu")))
+    made = model({"type": f"{__name__}.Foreign"})
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(AttributeError):  # it answers with nothing
+        made.restore(noise())
+    assert seen == [False]

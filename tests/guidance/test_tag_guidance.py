@@ -178,16 +178,16 @@ def test_a_user_can_print_what_was_told():
     assert repr(ToldTags((Tag("cat"),), "cat")) == "ToldTags(tags=(Tag(name='cat', score=1.0),), prompt='cat')"
 
 
-def test_the_negative_prompt_is_encoded_once_until_the_encoder_is_unloaded_or_moved(monkeypatch):
+def test_the_negative_prompt_is_encoded_once_until_the_encoder_is_moved(monkeypatch):
     asked, call = [], ToyEncoder.__call__
     monkeypatch.setattr(ToyEncoder, "__call__", lambda self, texts: asked.append(texts) or call(self, texts))
     tags = guidance(negative="noise, blur")
     first = tags.negative(2)
     assert torch.equal(tags.negative(3).tokens[:2], first.tokens)
     assert asked == [["noise, blur"]]
-    tags.unload()
+    tags.unload()  # what loads it again after a plan would spend memory that the plan has given to the picture
     tags.negative(1)
-    assert len(asked) == 2
+    assert len(asked) == 1
     tags.text_encoder.device = torch.device("meta")
     tags.negative(1)
-    assert len(asked) == 3
+    assert len(asked) == 2

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from linearsr.core.evaluation.measures import Measure
-    from linearsr.core.models import LinearSR
+    from linearsr.core.protocols import Autoencoder
 
 
 def main() -> None:
@@ -31,21 +31,23 @@ def main() -> None:
     from linearsr.core.config import load_config
     from linearsr.core.errors import ConfigError
     from linearsr.core.evaluation.measures import measures_named
-    from linearsr.core.models import build_model
     from linearsr.core.record import machine_record
-    from linearsr.core.registries import DATASETS
+    from linearsr.core.registries import AUTOENCODERS, DATASETS
 
     cfg = load_config(arguments.config, arguments.cfg_options)
-    evaluator = cfg.test_evaluator
+    evaluator = _picture_metrics(cfg.test_evaluator)
     border, params = evaluator.crop_border, evaluator.get("niqe_params")
     measures = measures_named(evaluator.metrics, crop_border=border, niqe_params=params)
-    model, dataset = build_model(cfg).eval(), DATASETS.build(cfg.test_dataloader.dataset.to_dict())
+    autoencoder = AUTOENCODERS.build(cfg.model.autoencoder, upscale=cfg.model.upscale)
+    dataset = DATASETS.build(_undescribed(cfg.test_dataloader.dataset.to_dict()))
     rows: dict[str, dict[str, Any]] = {}
     with torch.inference_mode():
         for index in track(range(len(dataset)), "encode → decode"):
             sample = dataset[index]
             if "hr" in sample:
-                rows.setdefault(sample["dataset"], {})[sample["name"]] = _measured(model, measures, sample["hr"])
+                rows.setdefault(sample["dataset"], {})[sample["name"]] = _measured(
+                    autoencoder, cfg.model.upscale, measures, sample["hr"]
+                )
     if not rows:
         raise ConfigError("none of the test pictures has HR; set test_dataloader.dataset to one with HR, such as PairedFolders")
     report = {
@@ -62,15 +64,35 @@ def main() -> None:
         print(text, end="")
 
 
-def _measured(model: "LinearSR", measures: "dict[str, Measure]", hr: "Tensor") -> dict[str, float | None]:
+def _picture_metrics(evaluators: Any) -> Any:
+    from linearsr.core.errors import ConfigError
+
+    for one in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if one.type == "PictureMetrics":
+            return one
+    raise ConfigError("test_evaluator has no PictureMetrics; add one, with the metrics to measure")
+
+
+def _undescribed(value: Any) -> Any:
+    """A data set's description without what looks at its pictures for a guidance."""
+    if isinstance(value, dict):
+        return {key: _undescribed(own) for key, own in value.items()}
+    if isinstance(value, list):
+        return [_undescribed(own) for own in value if not (isinstance(own, dict) and own.get("type") == "Describe")]
+    return value
+
+
+def _measured(
+    autoencoder: "Autoencoder", upscale: int, measures: "dict[str, Measure]", hr: "Tensor"
+) -> dict[str, float | None]:
     """Of hr [3, H, W] in 0..1; NIQE of HR itself beside that of what is left of it."""
     from linearsr.core.models.padding import pad_to_multiple
     from linearsr.core.pixels import round_to_8bit
     from linearsr.core.resampling import resize_bicubic
 
-    whole = pad_to_multiple(hr[None], model.upscale * model.lr_multiple)
-    lr = resize_bicubic(whole, tuple(side // model.upscale for side in whole.shape[-2:])) * 2 - 1
-    image_pm1 = model.autoencoder.decode(model.autoencoder.encode(whole * 2 - 1, lr), lr)
+    whole = pad_to_multiple(hr[None], autoencoder.factor)
+    lr = resize_bicubic(whole, tuple(side // upscale for side in whole.shape[-2:])) * 2 - 1
+    image_pm1 = autoencoder.decode(autoencoder.encode(whole * 2 - 1, lr), lr)
     picture = round_to_8bit(image_pm1[0, :, : hr.shape[-2], : hr.shape[-1]].float() / 2 + 0.5)
     figures = {name: measure(picture, hr) for name, measure in measures.items()}
     return figures | ({"hr_niqe": measures["niqe"](hr, None)} if "niqe" in measures else {})

@@ -46,7 +46,7 @@ def find_pictures(places: Sequence[str | Path]) -> list[PictureFiles]:
 def unread_formats(places: Sequence[str | Path]) -> list[Path]:
     """Files below the folders of `places` that are pictures by their suffix, of formats that nobody here reads."""
     folders = [folder for folder in map(Path, places) if folder.is_dir()]
-    found = [(folder, path.relative_to(folder)) for folder in folders for path in folder.rglob("*")]
+    found = [(folder, path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_file()]
     return sorted(folder / path for folder, path in found if _is_unread(path))
 
 

@@ -35,7 +35,8 @@ class ReadTagTable(BaseTransform):
         name = results["name"]
         if self.default is not None and name not in self.table.records:
             return results | {"prompt": self.default}
-        picture = None if name in self._seen else _file(results)
+        record = self.table.records.get(name)
+        picture = None if name in self._seen or record is None or record.sha256 is None else _file(results)
         tags = self.table.tags_of(name, picture)
         self._seen.add(name)
         return results | {"prompt": ", ".join(tag.name for tag in tags)}

@@ -1,4 +1,4 @@
-"""Validation and test at one or several numbers of sampling steps, in numbers of a chosen type."""
+"""Validation and test at one or several numbers of sampling steps, in a chosen dtype."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from mmengine.runner import TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from linearsr.core.errors import ConfigError
 from linearsr.core.registries import LOOPS
-from linearsr.core.tensor_values import DTYPES, require_dtype
+from linearsr.core.tensor_values import DTYPES, refuse_emulated, require_dtype
 
 
 class _Restoring:
@@ -25,6 +26,8 @@ class _Restoring:
     def _choose(self, num_steps: Sequence[int] | int, dtype: str) -> None:
         self.num_steps = checked_steps(num_steps, f"{self.phase}_cfg.num_steps")
         self.dtype = require_dtype(dtype, f"{self.phase}_cfg.dtype", DTYPES)
+        self.device = torch.device(get_device())  # the runner's: some weights may wait elsewhere
+        refuse_emulated(self.dtype, self.device, f"{self.phase}_cfg.dtype")
 
     def run(self) -> dict[str, float]:
         hook = self.runner.call_hook
@@ -39,6 +42,7 @@ class _Restoring:
         hook(f"after_{self.phase}")
         return metrics
 
+    @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Mapping[str, Any]) -> None:
         hook = self.runner.call_hook
         hook(f"before_{self.phase}_iter", batch_idx=idx, data_batch=data_batch)
@@ -48,11 +52,9 @@ class _Restoring:
 
     @torch.no_grad()
     def restored(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Products in `dtype`, by autocast; weights, sums over tokens, norms and times are not."""
-        model = self.runner.model
-        device = next(model.parameters()).device.type
-        with torch.autocast(device, dtype=self.dtype, enabled=self.dtype is not torch.float32):
-            found: list[dict[str, Any]] = getattr(model, f"{self.phase}_step")(batch)
+        """Matrix products and convolutions run in `dtype` (autocast); weights, sums over tokens, norms and times do not."""
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32):
+            found: list[dict[str, Any]] = getattr(self.runner.model, f"{self.phase}_step")(batch)
         return found
 
 

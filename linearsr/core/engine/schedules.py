@@ -10,19 +10,21 @@ from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler
 from linearsr.core.errors import ConfigError
 
 FRACTIONS = ("begin", "end", "T_max")
-RETURNING = ("LinearLR", "ConstantLR")
-"""Begin with a factor that mmengine takes back at their last iteration; in one of a single iteration it would stay for ever."""
+FACTORS = {"LinearLR": "start_factor", "ConstantLR": "factor"}
+"""Which mmengine undoes in the schedule's last iteration; where the first is the last it never does."""
 
 
 def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
     """begin, end and T_max written as floats in 0..1 become iterations; whole numbers are iterations already.
 
-    A schedule lasts one iteration at least, however short the run; a warm-up that would last no more is left out. Raises
-    ConfigError for a fraction outside 0..1, and for a warm-up of one iteration in whole numbers.
+    A schedule lasts one iteration at least, however short the run; a warm-up that would last no more has no effect. Raises
+    ConfigError for a fraction outside 0..1, an end before the begin, and a warm-up of one iteration in whole numbers.
     """
     resolved = []
     for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
         entry = dict(scheduler)
+        if "end" in entry and type(entry["end"]) is type(entry.get("begin")) and entry["end"] <= entry["begin"]:
+            raise ConfigError(f"param_scheduler.end is {entry['end']}, and begin {entry['begin']}; wanted an end after it")
         for key in FRACTIONS:
             value = entry.get(key)
             if isinstance(value, float):
@@ -32,18 +34,19 @@ def resolve_fractions(schedulers: Any, max_iters: int) -> list[dict[str, Any]]:
                     )
                 least = {"begin": 0, "end": entry.get("begin", 0) + 1, "T_max": 1}[key]
                 entry[key] = max(least, round(value * max_iters))
-        if not _stays_at_its_factor(entry):
-            resolved.append(entry)
-        elif not isinstance(scheduler["end"], float):
+        if _stays_at_its_factor(entry) and isinstance(scheduler["end"], float):
+            entry[FACTORS[entry["type"]]] = 1.0
+        elif _stays_at_its_factor(entry):
             raise ConfigError(
                 f"param_scheduler: {entry['type']} from begin={entry.get('begin', 0)} to end={entry['end']} would keep its "
                 "first factor for the whole run; wanted two iterations at least"
             )
+        resolved.append(entry)
     return resolved
 
 
 def _stays_at_its_factor(entry: Mapping[str, Any]) -> bool:
-    return entry.get("type") in RETURNING and "end" in entry and entry["end"] - entry.get("begin", 0) < 2
+    return entry.get("type") in FACTORS and "end" in entry and entry["end"] - entry.get("begin", 0) < 2
 
 
 def replayable(schedulers: Any, optim_wrapper: Any) -> bool:

@@ -154,11 +154,10 @@ class LinearSR(BaseModel):
         picture; None among them: that one is looked at without. guidance: tokens made before, taken as they are.
         """
         seeds = [seed_of_picture(picture) for picture in lr] if seeds is None else seeds
-        SRBatch(lr, tuple(seeds))  # refuses what is no batch of pictures with a seed each
-        if not (lr.min() >= -RANGE_SLACK and lr.max() <= 1 + RANGE_SLACK):
-            raise ShapeError(f"the LR lies in {lr.min():.4g}..{lr.max():.4g}; wanted 0..1, without NaN")
+        _refuse_no_pictures(lr, seeds)
         height, width = (side * self.upscale for side in lr.shape[-2:])
-        guidance = self._look(lr, lr, prompts, guidance)
+        with torch.autocast(lr.device.type, enabled=False):  # the same tokens as in training and in a cache
+            guidance = self._look(lr, lr, prompts, guidance)
         lr_pm1 = 2 * pad_to_multiple(lr, self.lr_multiple) - 1
         times = self.time_grid.times(num_steps)
         with self.memory.begin(self, lr, num_steps, guidance) as fit:
@@ -170,10 +169,17 @@ class LinearSR(BaseModel):
         return (image_pm1 + 1).div_(2).clamp_(0, 1)[..., :height, :width]
 
     @torch.no_grad()
-    def planned_tiles(self, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None = None) -> Tiles:
-        """In which `restore` would do the same pictures; what is set where `memory_gib` is None. Raises as `restore` does."""
-        SRBatch(lr, (0,) * len(lr))
-        return self.memory.tiles(self, lr, num_steps, self._look(lr, lr, None, guidance))
+    def planned_tiles(
+        self, lr: Tensor, num_steps: int, prompts: Prompts | None = None, guidance: GuidanceTokens | None = None
+    ) -> Tiles:
+        """In which `restore` would do the same pictures; what is set where `memory_gib` is None.
+
+        Raises as `restore` does. With memory_gib="device" taggers and text encoders may give their memory back, as there.
+        """
+        _refuse_no_pictures(lr, (0,) * len(lr))
+        with torch.autocast(lr.device.type, enabled=False):
+            guidance = self._look(lr, lr, prompts, guidance)
+        return self.memory.tiles(self, lr, num_steps, guidance)
 
     def velocity(
         self, z_t: Tensor, t: Tensor, lr: Tensor | None = None, guidance: GuidanceTokens | None = None, *, prepared: Any = None
@@ -279,3 +285,10 @@ class LinearSR(BaseModel):
                 f"the LR crop is {list(batch.lr.shape[-2:])}; wanted multiples of {self.lr_multiple}: "
                 f"set RandomCrop.size to a multiple of {self.lr_multiple * self.upscale}"
             )
+
+
+def _refuse_no_pictures(lr: Tensor, seeds: Sequence[int]) -> None:
+    """Raises ShapeError for what is no batch in 0..1 with a seed for each picture."""
+    SRBatch(lr, tuple(seeds))
+    if not (lr.min() >= -RANGE_SLACK and lr.max() <= 1 + RANGE_SLACK):
+        raise ShapeError(f"the LR lies in {lr.min():.4g}..{lr.max():.4g}; wanted 0..1, without NaN")

@@ -39,7 +39,7 @@ class MemoryPlanner:
     15 % of what weights and pictures leave of it is kept for what cannot be foreseen.
     What it takes is rehearsed once for each size, sides rounded up by a sixteenth at most. Tiles in which memory ran out are
     not planned again for pictures as large.
-    rehearsal: what restoring takes, for a planner that is not to find it out; `rehearsal_of` by default.
+    rehearsal: what restoring takes, given instead of being rehearsed, as in tests; `rehearsal_of` by default.
     Raises ConfigError for another value.
     """
 
@@ -49,6 +49,7 @@ class MemoryPlanner:
         self._needs: defaultdict[Any, Needs] = defaultdict(Needs)
         self._caps: list[tuple[int, Tiles]] = []
         """Values of a batch for which memory ran out, and the tiles in which it then did not."""
+        self._unloading_helps = True
 
     def begin(self, model: Any, lr: Tensor, num_steps: int, guidance: GuidanceTokens | None) -> PlannedTiles:
         """To be restored `with` it; see `tiles`."""
@@ -73,8 +74,9 @@ class MemoryPlanner:
         tiles, cap = Tiles.of(model), self._cap(lr.numel())
         if cap != Tiles() or not known.surely_within(room, size, tiles):
             choice = Choice.of(model, size).no_larger_than(cap)
-            if self.limit is None and need(tiles).total > room and _unloaded(model.guidance):
-                limit = self._limit(model, lr)
+            if self.limit is None and self._unloading_helps and need(tiles).total > room and _unloaded(model.guidance):
+                before, limit = limit, self._limit(model, lr)
+                self._unloading_helps = limit > before  # not where they are on another device
                 room = SAFE * (limit - held)
             tiles = choice.largest(need, room)
             if need(tiles).total > room:

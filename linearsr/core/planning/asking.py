@@ -70,7 +70,7 @@ def num_steps_of(cfg: Mapping[str, Any]) -> int:
 def restored_in(cfg: Mapping[str, Any]) -> str:
     """Of the loop that the config tests with."""
     name = _tested(cfg).get("dtype", "float32")
-    require_dtype(name, "test_cfg.dtype", DTYPES)
+    require_dtype(name, "test_cfg.dtype" if cfg.get("test_cfg") else "val_cfg.dtype", DTYPES)
     return str(name)
 
 

@@ -40,9 +40,9 @@ def ready_to_build(
 
 
 def _placed_nowhere(described: Any) -> Any:
-    """A copy without `device`: nothing is computed, so a part's own need not be here."""
+    """A copy whose `device` is "cpu": nothing is computed, so a part's own need not be here."""
     if isinstance(described, Mapping):
-        return {key: _placed_nowhere(value) for key, value in described.items() if key != "device"}
+        return {key: "cpu" if key == "device" else _placed_nowhere(value) for key, value in described.items()}
     return type(described)(map(_placed_nowhere, described)) if isinstance(described, list | tuple) else described
 
 

@@ -84,7 +84,8 @@ class NetworkTagger(ABC):
 
     @torch.no_grad()
     def _tags(self, classifier: Classifier, picture: Tensor) -> list[Tag]:
-        scores = self.scores(classifier.module, picture).float()
+        with torch.autocast(picture.device.type, enabled=False):  # the same tags in training, in use and in a cache
+            scores = self.scores(classifier.module, picture).float()
         if not bool(scores.isfinite().all()):
             raise WeightsError(
                 f"{type(self).__name__} gives scores that are not finite: its weights are damaged, or tagger.dtype="

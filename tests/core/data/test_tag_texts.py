@@ -53,3 +53,10 @@ def test_bad_options_and_a_wrong_place_are_refused(photos: Path, table: Path, tm
         read(photos, table, default=3)
     with pytest.raises(ConfigError, match="ReadTagTable finds no picture's path"):
         HRFolder(str(photos), [LOAD, {"type": "ReadTagTable", "file": str(table)}])[0]
+
+
+def test_a_line_without_a_hash_is_for_whatever_picture_has_the_name(photos: Path, tmp_path: Path) -> None:
+    names = [one.name for one in HRFolder(str(photos), []).pictures]
+    write_tag_table(tmp_path / "t.jsonl", [TagRecord(name, (Tag("cat"),)) for name in names])
+    after_loading = HRFolder(str(photos), [LOAD, {"type": "ReadTagTable", "file": str(tmp_path / "t.jsonl")}])
+    assert after_loading[0]["prompt"] == "cat"

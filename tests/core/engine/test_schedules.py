@@ -38,5 +38,7 @@ def test_a_warm_up_ends_however_short_the_run(kind: str) -> None:
             for scheduler in schedulers:
                 scheduler.step()
         assert optimizer.param_groups[0]["lr"] == pytest.approx(1.0), max_iters
+    with pytest.raises(ConfigError, match=r"end is 0\.2, and begin 0\.5; wanted an end after it"):
+        resolve_fractions({"type": kind, "begin": 0.5, "end": 0.2}, 100)
     with pytest.raises(ConfigError, match="would keep its first factor"):
         resolve_fractions({"type": kind, "begin": 3, "end": 4}, 100)

@@ -11,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from linearsr.core.engine import NEWEST, run_testing, run_training
 from linearsr.core.errors import ConfigError, WeightsError
 from linearsr.core.models import LinearSR
+from linearsr.core.registries import METRICS
 from tests.core.engine.conftest import scalars
 
 
@@ -128,3 +129,22 @@ def test_pictures_are_restored_in_the_type_that_the_config_names(
     assert first == pytest.approx(second, abs=0.1)  # dB
     with pytest.raises(ConfigError, match=r"test_cfg\.dtype is 'bf16'.*wanted 'float32', 'bfloat16'"):
         run_testing(config, run, tmp_path / "never", options={"test_cfg.dtype": "bf16"})
+
+
+@METRICS.register_module()
+class AsksForGradients(BaseMetric):
+    """Of a third party, with a network: it must not record what it computes."""
+
+    default_prefix = ""
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results.append(torch.is_grad_enabled())
+
+    def compute_metrics(self, results: list[bool]) -> dict[str, float]:
+        return {"recorded": float(any(results))}
+
+
+def test_metrics_record_no_gradients(config: Path, tmp_path: Path) -> None:
+    evaluators = [{"type": "PictureMetrics", "crop_border": 2}, {"type": f"{__name__}.AsksForGradients"}]
+    run_training(config, tmp_path / "run", options={"val_evaluator": evaluators, "train_cfg.max_iters": 3})
+    assert set(scalars(tmp_path / "run", "recorded")) == {0.0}

@@ -152,7 +152,7 @@ def test_planned_tiles_are_those_of_restoring_and_without_a_limit_those_that_are
             assert model.planned_tiles(picture(), STEPS) == Tiles((24, 24))
             model.memory = planner
             given = given_words(model)
-            assert model.planned_tiles(picture(), STEPS) == model.planned_tiles(picture(), STEPS, given) == Tiles(16)
+            assert model.planned_tiles(picture(), STEPS) == model.planned_tiles(picture(), STEPS, guidance=given) == Tiles(16)
         finally:
             model.denoiser.tile, model.memory = None, before
     with pytest.raises(ShapeError, match=r"wanted a float \[B, 3, h, w\]"):

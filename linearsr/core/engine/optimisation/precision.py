@@ -9,7 +9,7 @@ import torch
 from torch.amp import GradScaler
 
 from linearsr.core.errors import ConfigError, nearest
-from linearsr.core.tensor_values import DTYPES, require_dtype
+from linearsr.core.tensor_values import DTYPES, refuse_emulated, require_dtype
 
 SCALE_KEYS = ("init_scale", "growth_factor", "backoff_factor", "growth_interval", "min_scale")
 """Of `optim_wrapper.loss_scale`: torch.amp.GradScaler's own, and ours."""
@@ -26,11 +26,7 @@ class Precision:
 
     def __init__(self, dtype: str, loss_scale: Mapping[str, Any] | None, device: torch.device):
         self.dtype, self.device = require_dtype(dtype, "optim_wrapper.dtype", DTYPES), device
-        if dtype == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise ConfigError(
-                f"optim_wrapper.dtype is 'bfloat16', which {torch.cuda.get_device_name(device)} does not compute; "
-                "wanted 'float16' or 'float32' there"
-            )
+        refuse_emulated(self.dtype, device, "optim_wrapper.dtype")
         self.min_scale = MIN_SCALE
         self.scaler: GradScaler | None = None
         if dtype == "float16":

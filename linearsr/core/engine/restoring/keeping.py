@@ -63,8 +63,8 @@ class KeepPictures(Hook):
             output_sha256 = sha256_of(self.out / place)
         except OSError as error:
             raise DataError(
-                f"{self.out / place} could not be written: {error.strerror or error}; what was done before is whole: mend the "
-                "disk and start again to go on"
+                f"{self.out / place} could not be written: {error.strerror or error}; what was done before is whole: free "
+                "some space or mend its permissions, and start again to go on"
             ) from error
         except DataError as error:
             self._fail(name, sha256, str(error))

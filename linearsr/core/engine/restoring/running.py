@@ -16,6 +16,7 @@ from rich.console import Console
 
 from linearsr.core.config import load_config
 from linearsr.core.data.datasets import PictureFiles
+from linearsr.core.data.images import FORMATS
 from linearsr.core.data.lr_pictures import LRPictures, find_pictures, unread_formats
 from linearsr.core.engine.distributed import process_group, together
 from linearsr.core.engine.loops import checked_steps
@@ -105,8 +106,8 @@ def run_restoring(
             refuse_to_read_back(Path(out), pictures, found)
             refuse_nesting(found)
             if unread := unread_formats(pictures) if is_main_process() else []:
-                more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-                _console().print(f"not read, for its format is not known: {unread[0]}{more}", highlight=False, markup=False)
+                said = f"left out: {len(unread)} of formats that are not read, such as {unread[0]}"
+                _console().print(f"{said}; read are {', '.join(FORMATS)}", highlight=False, markup=False)
         order = _Order(cfg, weights, _from_first(found), _pipeline(loader), Path(out), most, size, dtype)
         with _holding(order.out):
             return _restore(order, overwrite)

@@ -114,7 +114,7 @@ def write_record(out: Path, made: Made, earlier: Mapping[str, Any] | None) -> No
 
 def other_settings(out: Path, earlier: Mapping[str, Any], made: Made) -> str:
     """What differs from the settings that the folder was made with, in one line; "" where nothing does."""
-    exact, then = _has_exact_tiles(made.settings["model"]), earlier["settings"]
+    exact, then = _has_exact_tiles(made.settings["model"]), {"dtype": "float32", **earlier["settings"]}
     found = list(differences({**then, "model": _that_matters(then["model"], exact)}, made.settings))
     if not found:
         return ""

@@ -233,4 +233,4 @@ def test_the_code_and_the_last_line_of_a_run_say_what_failed(photos: Path, tmp_p
     assert "Traceback" not in done.stderr
     assert "gif" not in done.stderr
     (photos / "moving.gif").touch()
-    assert "not read, for its format is not known" in test_script(tmp_path / "out", "--num-steps", "1").stderr
+    assert "left out: 1 of formats that are not read, such as" in test_script(tmp_path / "out", "--num-steps", "1").stderr

@@ -122,3 +122,9 @@ def test_a_folder_is_restored_in_the_type_of_the_test(
         run_restoring(config, None, [photos], tmp_path / "out", **STEPS)
     with pytest.raises(ConfigError, match=r"test_cfg\.dtype is 'half'"):
         run_restoring(config, None, [photos], tmp_path / "new", options={"test_cfg.dtype": "half"}, **STEPS)
+
+
+def test_a_record_from_before_the_dtype_was_chosen_is_of_float32(tmp_path: Path) -> None:
+    earlier = made()
+    older = Made({key: value for key, value in earlier.settings.items() if key != "dtype"}, earlier.record)
+    assert difference(tmp_path, older, earlier) == ""
