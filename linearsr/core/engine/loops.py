@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.runner import TestLoop, ValLoop
+from mmengine.runner import BaseLoop, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from linearsr.core.errors import ConfigError
@@ -15,15 +15,21 @@ from linearsr.core.registries import LOOPS
 from linearsr.core.tensor_values import DTYPES, refuse_emulated, require_dtype
 
 
-class _Restoring:
-    """Every picture at each of num_steps, instead of one pass over them."""
+class _Restoring(BaseLoop):
+    """Every picture at each of num_steps, instead of one pass over them. phase: "val" or "test"."""
 
-    runner: Any
-    dataloader: Any
-    evaluator: Any
     phase: str
+    evaluator: Any
 
-    def _choose(self, num_steps: Sequence[int] | int, dtype: str) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: DataLoader | dict,
+        evaluator: Any,
+        num_steps: Sequence[int] | int = (1,),
+        dtype: str = "float32",
+    ):
+        super().__init__(runner, dataloader, evaluator)  # mmengine's ValLoop or TestLoop, which come next
         self.num_steps = checked_steps(num_steps, f"{self.phase}_cfg.num_steps")
         self.dtype = require_dtype(dtype, f"{self.phase}_cfg.dtype", DTYPES)
         self.device = torch.device(get_device())  # the runner's: some weights may wait elsewhere
@@ -67,17 +73,6 @@ class RestoreValLoop(_Restoring, ValLoop):
 
     phase = "val"
 
-    def __init__(
-        self,
-        runner: Any,
-        dataloader: DataLoader | dict,
-        evaluator: Any,
-        num_steps: Sequence[int] | int = (1,),
-        dtype: str = "float32",
-    ):
-        super().__init__(runner, dataloader, evaluator)
-        self._choose(num_steps, dtype)
-
 
 @LOOPS.register_module()
 class RestoreTestLoop(_Restoring, TestLoop):
@@ -87,17 +82,6 @@ class RestoreTestLoop(_Restoring, TestLoop):
     """
 
     phase = "test"
-
-    def __init__(
-        self,
-        runner: Any,
-        dataloader: DataLoader | dict,
-        evaluator: Any,
-        num_steps: Sequence[int] | int = (1,),
-        dtype: str = "float32",
-    ):
-        super().__init__(runner, dataloader, evaluator)
-        self._choose(num_steps, dtype)
 
 
 def checked_steps(num_steps: Sequence[int] | int, key: str) -> tuple[int, ...]:
